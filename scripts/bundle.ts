@@ -1,0 +1,68 @@
+// Bundles worker.ts into dist/, as `wrangler deploy` would upload it: what the tests and benchmarks run.
+// Takes two seconds, and a few milliseconds when nothing that goes into the bundle has changed.
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { PROJECT_ROOT, runAsCommand, UserError } from "./project.js";
+import { runWrangler, wranglerCommandLine } from "./wrangler.js";
+
+const OUTPUT_FOLDER = join(PROJECT_ROOT, "dist");
+const BUNDLED_WORKER = join(OUTPUT_FOLDER, "worker.js");
+const SOURCES_HASH_FILE = join(OUTPUT_FOLDER, "sources.sha256");
+
+await runAsCommand(import.meta.url, async () => {
+  await bundle();
+});
+
+/** Makes sure that dist/ holds the present sources; the answer is the path of the bundled worker.js. */
+export async function bundle(): Promise<string> {
+  const wantedHash = hashOfBundledSources();
+  if (existsSync(BUNDLED_WORKER) && readIfPresent(SOURCES_HASH_FILE) === wantedHash) return BUNDLED_WORKER;
+
+  // Built beside its final place and moved file by file, so that a test file that bundles at the same
+  // moment never reads half a Worker. The hash comes last: it vouches for the others.
+  mkdirSync(OUTPUT_FOLDER, { recursive: true });
+  const buildFolder = mkdtempSync(join(PROJECT_ROOT, "dist", "build-"));
+  try {
+    const args = ["deploy", "--dry-run", "--outdir", buildFolder];
+    const result = await runWrangler(args);
+    if (result.exitCode !== 0) {
+      throw new UserError(`the Worker does not bundle (${wranglerCommandLine(["deploy", "--dry-run"])}):\n${result.output.trim()}`);
+    }
+    const builtFiles = readdirSync(buildFolder).filter((name) => name !== "README.md");
+    for (const name of builtFiles) renameSync(join(buildFolder, name), join(OUTPUT_FOLDER, name));
+    for (const name of readdirSync(OUTPUT_FOLDER)) {
+      const isOfAnOlderBuild = name.endsWith(".wasm") && !builtFiles.includes(name);
+      if (isOfAnOlderBuild) rmSync(join(OUTPUT_FOLDER, name), { force: true });
+    }
+    writeFileSync(SOURCES_HASH_FILE, wantedHash);
+  } finally {
+    rmSync(buildFolder, { recursive: true, force: true });
+  }
+  return BUNDLED_WORKER;
+}
+
+/** SHA-256 over everything that the bundle depends on: worker.ts with all it imports, and wrangler's part. */
+function hashOfBundledSources(): string {
+  const hash = createHash("sha256");
+  for (const path of ["wrangler.toml", "tsconfig.json", "package-lock.json", ...withImports("worker.ts")]) {
+    hash.update(`${path}\0`).update(readIfPresent(join(PROJECT_ROOT, path)) ?? "").update("\0");
+  }
+  return hash.digest("hex");
+}
+
+function withImports(entry: string, found = new Set<string>()): Set<string> {
+  if (found.has(entry)) return found;
+  found.add(entry);
+  if (!/\.[cm]?[jt]s$/.test(entry)) return found;
+  const source = readIfPresent(join(PROJECT_ROOT, entry)) ?? "";
+  for (const [, specifier] of source.matchAll(/\b(?:from|import)\s*\(?\s*["'](\.{1,2}\/[^"']+)["']/g)) {
+    withImports(join(dirname(entry), specifier as string), found);
+  }
+  return found;
+}
+
+/** The file's bytes as latin-1 text, so that a .wasm keeps every byte. */
+function readIfPresent(path: string): string | undefined {
+  return existsSync(path) ? readFileSync(path, "latin1") : undefined;
+}

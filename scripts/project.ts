@@ -1,0 +1,33 @@
+// Where the project's files are, and how a command ends when it cannot go on.
+import { readdirSync, realpathSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+
+export const PROJECT_ROOT = resolve(dirname(fileURLToPath(import.meta.url)), "..");
+export const SHIPPED_WEIGHTS = join(PROJECT_ROOT, "model", "model-weights.bin");
+/** What `npm run deploy` deploys with, and where it remembers the deployed URL; ignored by git. */
+export const GENERATED_CONFIG = join(PROJECT_ROOT, "wrangler.generated.json");
+
+/** A failure the user can mend: printed as its message alone, without a stack. */
+export class UserError extends Error {}
+
+/** Runs a command's main function when its file was started, not when a test or a script imports it. */
+export async function runAsCommand(moduleUrl: string, main: () => Promise<void> | void): Promise<void> {
+  const startedFile = process.argv[1];
+  if (startedFile === undefined || realpathSync(startedFile) !== realpathSync(fileURLToPath(moduleUrl))) return;
+  try {
+    await main();
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    console.error(`error: ${error.message}`);
+    process.exitCode = 1;
+  }
+}
+
+/** All files below a folder, sorted, as paths relative to the project's root with forward slashes. */
+export function listFiles(folder: string): string[] {
+  return readdirSync(join(PROJECT_ROOT, folder), { withFileTypes: true, recursive: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name).slice(PROJECT_ROOT.length + 1).replaceAll("\\", "/"))
+    .sort();
+}

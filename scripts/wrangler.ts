@@ -1,0 +1,49 @@
+// Runs the project's own wrangler, so that no command depends on one that is installed elsewhere.
+import { spawn, type ChildProcess, type StdioOptions } from "node:child_process";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { stripVTControlCharacters } from "node:util";
+import { PROJECT_ROOT } from "./project.js";
+
+const WRANGLER_PROGRAM = join(dirname(createRequire(import.meta.url).resolve("wrangler/package.json")), "bin", "wrangler.js");
+
+export interface WranglerResult {
+  exitCode: number;
+  stdout: string;
+  /** Both streams, in the order in which they were written: what a person would have read. */
+  output: string;
+}
+
+/** The command as a person would type it, for printing. */
+export function wranglerCommandLine(args: string[]): string {
+  return ["npx", "wrangler", ...args.map((arg) => (/^[\w./:=@+-]+$/.test(arg) ? arg : `'${arg}'`))].join(" ");
+}
+
+export function startWrangler(args: string[], stdio: StdioOptions): ChildProcess {
+  return spawn(process.execPath, [WRANGLER_PROGRAM, ...args], {
+    cwd: PROJECT_ROOT,
+    stdio,
+    // No report to Cloudflare, no banner: it looks for a newer wrangler on the network.
+    env: { WRANGLER_SEND_METRICS: "false", WRANGLER_HIDE_BANNER: "true", ...process.env },
+  });
+}
+
+/** Runs wrangler to its end and keeps what it printed; `stdin` is handed to it where given. */
+export function runWrangler(args: string[], stdin?: string): Promise<WranglerResult> {
+  return new Promise((resolve, reject) => {
+    const child = startWrangler(args, [stdin === undefined ? "ignore" : "pipe", "pipe", "pipe"]);
+    let stdout = "";
+    let output = "";
+    child.stdout?.setEncoding("utf8").on("data", (text: string) => {
+      stdout += text;
+      output += text;
+    });
+    child.stderr?.setEncoding("utf8").on("data", (text: string) => (output += text));
+    child.on("error", reject);
+    child.on("close", (exitCode) => {
+      // wrangler colours its errors even where nobody sees colours.
+      resolve({ exitCode: exitCode ?? 1, stdout, output: stripVTControlCharacters(output) });
+    });
+    child.stdin?.end(stdin);
+  });
+}
