@@ -1,0 +1,342 @@
+"""Turns the raw training sets into what the trainer and the teacher read.
+
+    python training/prepare.py --data DATA/train --out OUT [--all] [--exclude DATA/eval]
+
+writes OUT/pairs/<source>.tsv (`anchor<TAB>positive`, no header, shuffled) and, with `--texts N`,
+OUT/texts.txt (at most N texts for the teacher, shuffled so that any prefix is a fair sample) and
+OUT/words.txt (the most frequent words). Nothing but Python's standard library is needed, and the
+same seed gives the same bytes.
+"""
+
+import argparse
+import collections
+import csv
+import gzip
+import json
+import random
+import re
+import sys
+from pathlib import Path
+
+CAP_PAIRS = 100_000  # for each file: no source may drown the others
+MAX_PASSAGE_WORDS = 256  # a longer passage is cut: its start is what titles and questions are about
+MIN_SENTENCE_WORDS = 4
+MAX_TEXT_WORDS = 60  # a teacher text; about 80 tokens, most are far shorter
+MAX_WORDS = 100_000  # words.txt
+MIN_WORD_COUNT = 3
+
+csv.field_size_limit(1 << 30)
+
+
+def main() -> None:
+    options = parse_options()
+    excluded = evaluation_pairs(options.exclude)
+    sources = OPEN_SOURCES | OTHER_SOURCES if options.all else OPEN_SOURCES
+    pair_dir = options.out / "pairs"
+    pair_dir.mkdir(parents=True, exist_ok=True)
+    everything = {}
+    for name, (make_pairs, cap) in sources.items():
+        pairs = finish_pairs(make_pairs(options.data, rng_of(options.seed, name)), excluded)
+        rng_of(options.seed, name + " order").shuffle(pairs.kept)
+        everything[name] = pairs.kept
+        kept = pairs.kept[: min(cap or options.cap, options.cap)]
+        path = pair_dir / f"{name}.tsv"
+        with path.open("w", encoding="utf-8") as out:
+            out.writelines(f"{anchor}\t{positive}\n" for anchor, positive in kept)
+        note = f", {pairs.excluded} that are evaluation pairs left out" if pairs.excluded else ""
+        print(f"{path}: {len(kept):,} of {len(pairs.kept):,} pairs{note}", file=sys.stderr)
+
+
+def parse_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Turns the raw training sets into pair files and teacher texts.")
+    parser.add_argument("--data", type=Path, required=True, help="folder of the raw sets")
+    parser.add_argument("--out", type=Path, required=True, help="output folder")
+    parser.add_argument("--all", action="store_true", help="add the sets whose terms restrict use")
+    parser.add_argument("--exclude", type=Path, help="folder of the evaluation sets; pairs found there are left out")
+    parser.add_argument("--cap", type=int, default=CAP_PAIRS, help=f"pairs for each file, default {CAP_PAIRS}")
+    parser.add_argument("--texts", type=int, default=0, help="also write at most this many teacher texts")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    if not options.data.is_dir():
+        parser.error(f"--data: {options.data} is not a folder")
+    if options.exclude and not options.exclude.is_dir():
+        parser.error(f"--exclude: {options.exclude} is not a folder")
+    return options
+
+
+def rng_of(seed: int, name: str) -> random.Random:
+    """A generator for one purpose, so that adding a source does not change the others' pairs."""
+    return random.Random(f"{seed} {name}")
+
+
+# Pairs: one function for each raw set, each yields (anchor, positive)
+
+
+def columns(data: Path, path: str, *names: str):
+    file = data / f"{path}.tsv.gz"
+    with gzip.open(file, "rt", encoding="utf-8", newline="") as text:
+        rows = csv.reader(text, delimiter="\t", quoting=csv.QUOTE_NONE)
+        header = next(rows)
+        try:
+            places = [header.index(name) for name in names]
+        except ValueError as error:
+            raise SystemExit(f"{file}: {error}; the columns are {header}") from None
+        for row in rows:
+            yield tuple(row[place] for place in places)
+
+
+def two_columns(path: str, anchor: str, positive: str):
+    return lambda data, rng: columns(data, path, anchor, positive)
+
+
+def cloze(path: str, passage: str):
+    """A sentence and the rest of its passage."""
+
+    def make(data, rng):
+        for (text,) in columns(data, path, passage):
+            parts = sentences(" ".join(text.split()[:MAX_PASSAGE_WORDS]))
+            if len(parts) >= 3:
+                at = rng.randrange(len(parts))
+                yield parts[at], " ".join(parts[:at] + parts[at + 1 :])
+
+    return make
+
+
+def msdocs(kind: str):
+    def make(data, rng):
+        for anchor, positive, row_kind in columns(data, "msdocs/pairs", "anchor", "positive", "kind"):
+            if row_kind == kind:
+                yield anchor, positive
+
+    return make
+
+
+def squad(data, rng):
+    for question, sentence in columns(data, "squad_question_sentence/pairs", "question", "sentence"):
+        yield detokenise(question), detokenise(sentence)
+
+
+def nli_entailment(data, rng):
+    for premise, hypothesis, label in columns(data, "nli_small/pairs", "premise", "hypothesis", "label"):
+        if label == "entailment":
+            yield premise, hypothesis
+
+
+def synsets(data):
+    for synset, lemmas, gloss, examples, hypernyms in columns(
+        data, "wordnet/synsets", "synset", "lemmas", "gloss", "examples", "hypernyms"
+    ):
+        yield synset, lemmas.split("; "), gloss, [e for e in examples.split(" || ") if e], re.findall(r"\d+[a-z]", hypernyms)
+
+
+def wordnet_gloss(data, rng):
+    for _, lemmas, gloss, _, _ in synsets(data):
+        for lemma in lemmas:
+            yield lemma, gloss
+
+
+def wordnet_synonyms(data, rng):
+    for _, lemmas, _, _, _ in synsets(data):
+        for at, lemma in enumerate(lemmas):
+            for other in lemmas[at + 1 :]:
+                yield lemma, other
+
+
+def wordnet_example(data, rng):
+    for _, lemmas, gloss, examples, _ in synsets(data):
+        for example in examples:
+            yield f"{lemmas[0]}: {gloss}", example
+
+
+def wordnet_hypernym(data, rng):
+    texts = {synset: f"{', '.join(lemmas)}: {gloss}" for synset, lemmas, gloss, _, _ in synsets(data)}
+    for synset, _, _, _, hypernyms in synsets(data):
+        for hypernym in hypernyms:
+            if hypernym in texts:
+                yield texts[synset], texts[hypernym]
+
+
+def enwiki_pages(data):
+    page, title, paragraphs = None, None, []
+    for page_id, row_title, section, paragraph in columns(
+        data, "enwiki_part/paragraphs", "page_id", "title", "section", "paragraph"
+    ):
+        if page_id != page:
+            if paragraphs:
+                yield title, paragraphs
+            page, title, paragraphs = page_id, row_title, []
+        paragraphs.append((section, paragraph))
+    if paragraphs:
+        yield title, paragraphs
+
+
+def enwiki_section(data, rng):
+    for title, paragraphs in enwiki_pages(data):
+        for section, paragraph in paragraphs:
+            yield title if section == "-" else f"{title} {section}", paragraph
+
+
+def enwiki_paragraphs(data, rng):
+    for _, paragraphs in enwiki_pages(data):
+        for (_, first), (_, second) in zip(paragraphs, paragraphs[1:]):
+            yield first, second
+
+
+def enwiki_sentences(data, rng):
+    for _, paragraphs in enwiki_pages(data):
+        for _, paragraph in paragraphs:
+            parts = sentences(paragraph)
+            yield from zip(parts, parts[1:])
+
+
+def groups(path: str):
+    """All pairs of texts that describe one thing."""
+
+    def make(data, rng):
+        members = collections.defaultdict(list)
+        for group, text in columns(data, path, "group", "text"):
+            members[group].append(text)
+        for texts in members.values():
+            for at, text in enumerate(texts):
+                for other in texts[at + 1 :]:
+                    yield text, other
+
+    return make
+
+
+OPEN_SOURCES = {
+    # name: (pairs, cap of its own or None); smaller caps where rows are templated or weakly related
+    "arxiv_title_abstract": (two_columns("arxiv_title_abstract/pairs", "title", "abstract"), None),
+    "arxiv_cloze": (cloze("arxiv_title_abstract/pairs", "abstract"), None),
+    "enwiki_section": (enwiki_section, None),
+    "enwiki_sentences": (enwiki_sentences, None),
+    "enwiki_cloze": (cloze("enwiki_part/paragraphs", "paragraph"), None),
+    "enwiki_paragraphs": (enwiki_paragraphs, 50_000),
+    "medquad": (two_columns("medquad/pairs", "question", "answer"), None),
+    "medquad_cloze": (cloze("medquad/pairs", "answer"), None),
+    "msdocs_heading": (msdocs("heading-para"), None),
+    "msdocs_description": (msdocs("title-description"), 20_000),
+    "msdocs_title": (msdocs("title-para"), 30_000),
+    "nli_entailment": (nli_entailment, None),
+    "pubmedqa": (two_columns("pubmedqa/pairs", "anchor", "positive"), None),
+    "pubmedqa_cloze": (cloze("pubmedqa/pairs", "positive"), None),
+    "squad_question_sentence": (squad, None),
+    "stackexchange_small": (two_columns("stackexchange_small/pairs", "anchor", "positive"), None),
+    "stackexchange_cloze": (cloze("stackexchange_small/pairs", "positive"), None),
+    "tldr_pages": (two_columns("tldr_pages/pairs", "anchor", "positive"), None),
+    "wordnet_example": (wordnet_example, None),
+    "wordnet_gloss": (wordnet_gloss, None),
+    "wordnet_hypernym": (wordnet_hypernym, 40_000),
+    "wordnet_synonyms": (wordnet_synonyms, None),
+}
+
+OTHER_SOURCES = {
+    "acl_title_abstract": (two_columns("acl_title_abstract/pairs", "title", "abstract"), None),
+    "captions_flickr8k": (groups("captions_flickr8k/groups"), None),
+    "captions_multi30k": (groups("captions_multi30k/groups"), None),
+    "debian_descriptions": (two_columns("debian_descriptions/pairs", "short", "long"), None),
+    "dictionary_foldoc": (two_columns("dictionary/foldoc", "headword", "definition"), None),
+    "dictionary_gcide": (two_columns("dictionary/gcide", "headword", "definition"), None),
+    "papers_title_abstract": (two_columns("papers_title_abstract/pairs", "title", "abstract"), None),
+    "papers_tldr": (two_columns("papers_title_abstract/tldr", "title", "tldr"), None),
+    "quora_strict": (two_columns("quora_pos/pairs_strict", "anchor", "positive"), None),
+    "simplification": (two_columns("simplification/pairs", "anchor", "positive"), None),
+    "webnlg": (groups("webnlg/groups"), None),
+}
+
+
+class FinishedPairs:
+    def __init__(self) -> None:
+        self.kept: list[tuple[str, str]] = []
+        self.excluded = 0
+
+
+def finish_pairs(pairs, excluded: set[tuple[str, str]]) -> FinishedPairs:
+    """Cleans, cuts, removes repeated pairs, pairs of a text with itself and evaluation pairs."""
+    result = FinishedPairs()
+    seen = set()
+    for anchor, positive in pairs:
+        anchor, positive = clean(anchor), clean(positive)
+        key = pair_key(anchor, positive)
+        if not key[0] or key[0] == key[1] or hash(key) in seen:
+            continue
+        seen.add(hash(key))
+        without_headword = pair_key(anchor.split(": ", 1)[-1], positive)  # the anchors of wordnet_example
+        if key in excluded or without_headword in excluded:
+            result.excluded += 1
+            continue
+        result.kept.append((anchor, positive))
+    return result
+
+
+def clean(text: str) -> str:
+    return " ".join(text.split()[:MAX_PASSAGE_WORDS])
+
+
+def pair_key(first: str, second: str) -> tuple[str, str]:
+    first, second = normalised(first), normalised(second)
+    return (first, second) if first <= second else (second, first)
+
+
+def normalised(text: str) -> str:
+    return " ".join(re.findall(r"\w+", text.lower()))
+
+
+def detokenise(text: str) -> str:
+    """Undoes the Penn Treebank spacing of a tokenised sentence."""
+    text = text.replace("-lrb-", "(").replace("-rrb-", ")").replace("``", '"').replace("''", '"')
+    text = re.sub(r" ([.,;:?!)%])", r"\1", text)
+    return re.sub(r"\( ", "(", re.sub(r" ('s|'re|'ve|'ll|'d|'m|n't)\b", r"\1", text))
+
+
+SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]?\s+(?=[\"'(\[]?[A-Z0-9])")
+ABBREVIATION = re.compile(r"(?:\b(?:[A-Z]|[Dd]r|Mr|Mrs|Ms|St|No|vs|etc|[Ff]ig|al|Jr|Sr|Inc|Ltd|Co|e\.g|i\.e|c|ca|approx))\.$")
+
+
+def sentences(text: str) -> list[str]:
+    """The sentences of at least MIN_SENTENCE_WORDS words, by rule of thumb."""
+    parts, start = [], 0
+    for end in SENTENCE_END.finditer(text):
+        if not ABBREVIATION.search(text[start : end.start()]):
+            parts.append(text[start : end.start()].strip())
+            start = end.end()
+    parts.append(text[start:].strip())
+    return [part for part in parts if len(part.split()) >= MIN_SENTENCE_WORDS]
+
+
+def evaluation_pairs(folder: Path | None) -> set[tuple[str, str]]:
+    """Every pair of texts that an evaluation set compares (STS, paraphrase) or judges relevant."""
+    if folder is None:
+        return set()
+    pairs = set()
+    for file in sorted(folder.glob("*/*.tsv.gz")):
+        with gzip.open(file, "rt", encoding="utf-8", newline="") as text:
+            rows = csv.reader(text, delimiter="\t", quoting=csv.QUOTE_NONE)
+            header = next(rows)
+            for first, second in PAIR_COLUMNS:
+                if first in header and second in header:
+                    a, b = header.index(first), header.index(second)
+                    pairs.update(pair_key(row[a], row[b]) for row in rows)
+                    break
+    for file in sorted(folder.glob("*/qrels.tsv.gz")):
+        queries = {row["_id"]: row["text"] for row in json_lines(file.parent / "queries.jsonl.gz")}
+        corpus = {row["_id"]: row for row in json_lines(file.parent / "corpus.jsonl.gz")}
+        for query, document, score in columns(file.parent, "qrels", *QREL_COLUMNS):
+            if float(score) > 0 and query in queries and document in corpus:
+                row = corpus[document]
+                for text in (row.get("title", ""), row["text"], f"{row.get('title', '')} {row['text']}"):
+                    pairs.add(pair_key(queries[query], text))
+    return pairs
+
+
+PAIR_COLUMNS = [("s1", "s2"), ("q1", "q2")]
+QREL_COLUMNS = ("query-id", "corpus-id", "score")
+
+
+def json_lines(file: Path):
+    with gzip.open(file, "rt", encoding="utf-8") as text:
+        return [json.loads(line) for line in text]
+
+
+if __name__ == "__main__":
+    main()
