@@ -1,0 +1,146 @@
+//! Parity with auto-g-embed's native embedder: every line of `golden/native.jsonl`, whose token ids
+//! and vectors that code made. Token ids must be equal; values agree within 1e-6, and where the file
+//! holds all bits of a vector they are compared bit for bit.
+
+use embedder_wasm::model::Model;
+use embedder_wasm::tokenizer::Tokenizer;
+use embedder_wasm::weights::Weights;
+use serde_json::Value;
+
+const TOLERANCE: f32 = 1e-6;
+
+/// auto-g-embed's own initialisation: xorshift64*, values in -0.05..0.05, row-major, row 0 zeroed.
+fn seeded_weights(line: &Value) -> Vec<u8> {
+    let (rows, columns) = (number(line, "vocab_size"), number(line, "embedding_dim"));
+    let seed: u64 = line["init_seed"].as_str().unwrap().parse().unwrap();
+    let mut state = if seed == 0 {
+        0x9E37_79B9_7F4A_7C15
+    } else {
+        seed
+    };
+    let header = format!(
+        r#"{{"vocab_size":{rows},"embedding_dim":{columns},"max_seq_len":{},"normalize":{}}}"#,
+        line["max_seq_len"], line["normalize"]
+    );
+    let mut file = (header.len() as u32).to_le_bytes().to_vec();
+    file.extend_from_slice(header.as_bytes());
+    for index in 0..rows * columns {
+        state ^= state >> 12;
+        state ^= state << 25;
+        state ^= state >> 27;
+        let output = state.wrapping_mul(0x2545_F491_4F6C_DD1D);
+        let value = ((output >> 40) as f32 / (1_u64 << 24) as f32 * 2.0 - 1.0) * 0.05;
+        let value = if index < columns { 0.0 } else { value };
+        file.extend_from_slice(&value.to_le_bytes());
+    }
+    file
+}
+
+fn number(line: &Value, field: &str) -> usize {
+    line[field].as_u64().unwrap() as usize
+}
+
+fn floats(bits: &Value) -> Vec<f32> {
+    let bits = bits.as_array().unwrap().iter();
+    bits.map(|bits| f32::from_bits(bits.as_u64().unwrap() as u32))
+        .collect()
+}
+
+fn golden_lines() -> Vec<Value> {
+    include_str!("golden/native.jsonl")
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+#[test]
+fn token_ids_are_those_of_the_native_code() {
+    for line in golden_lines() {
+        let text = line["text"].as_str().unwrap();
+        let mut ids = Vec::new();
+        Tokenizer::AsciiWords.for_each_token(
+            text,
+            number(&line, "vocab_size"),
+            number(&line, "max_seq_len"),
+            |id| ids.push(Value::from(id)),
+        );
+        assert_eq!(Value::from(ids), line["token_ids"], "{text:?}");
+    }
+}
+
+#[test]
+fn embeddings_are_those_of_the_native_code() {
+    let mut loaded: Option<(String, Model)> = None;
+    let (mut values_compared, mut equal_bits) = (0, 0);
+    for line in golden_lines() {
+        let table = [
+            "vocab_size",
+            "embedding_dim",
+            "max_seq_len",
+            "normalize",
+            "init_seed",
+        ]
+        .map(|field| line[field].to_string())
+        .join(" ");
+        if loaded.as_ref().is_none_or(|(name, _)| *name != table) {
+            let weights = Weights::from_bytes(seeded_weights(&line)).unwrap();
+            loaded = Some((table, Model::new(weights)));
+        }
+        let model = &loaded.as_ref().unwrap().1;
+        let mut embedding = vec![0.0; number(&line, "embedding_dim")];
+        let text = line["text"].as_str().unwrap();
+        model.embed(text, &mut embedding);
+
+        let (expected, whole) = match line.get("embedding_f32_bits") {
+            Some(bits) => (floats(bits), true),
+            None => (floats(&line["embedding_first8_f32_bits"]), false),
+        };
+        for (value, expected) in embedding.iter().zip(&expected) {
+            assert!(
+                (value - expected).abs() <= TOLERANCE,
+                "{text:?}: {value} for {expected}"
+            );
+            values_compared += 1;
+            equal_bits += usize::from(value.to_bits() == expected.to_bits());
+        }
+        if !whole {
+            let sum: f64 = embedding.iter().map(|value| f64::from(*value)).sum();
+            let expected = line["embedding_sum"].as_f64().unwrap();
+            assert!(
+                (sum - expected).abs() <= 1e-5,
+                "{text:?}: sum {sum} for {expected}"
+            );
+        }
+    }
+    assert_eq!(
+        equal_bits, values_compared,
+        "values with equal bits, of all"
+    );
+}
+
+#[test]
+fn seeded_tables_are_the_committed_files() {
+    for (file, name) in [
+        (
+            &include_bytes!("golden/native.v128d16.bin")[..],
+            (128, 16, "true"),
+        ),
+        (
+            &include_bytes!("golden/native.v128d32.bin")[..],
+            (128, 32, "false"),
+        ),
+        (
+            &include_bytes!("golden/native.v3d4.bin")[..],
+            (3, 4, "true"),
+        ),
+    ] {
+        let line = golden_lines()
+            .into_iter()
+            .find(|line| {
+                (number(line, "vocab_size"), number(line, "embedding_dim")) == (name.0, name.1)
+                    && line["normalize"].to_string() == name.2
+            })
+            .unwrap();
+        assert_eq!(seeded_weights(&line), file, "{name:?}");
+    }
+}
