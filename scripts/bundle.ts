@@ -10,9 +10,7 @@ const OUTPUT_FOLDER = join(PROJECT_ROOT, "dist");
 const BUNDLED_WORKER = join(OUTPUT_FOLDER, "worker.js");
 const SOURCES_HASH_FILE = join(OUTPUT_FOLDER, "sources.sha256");
 
-await runAsCommand(import.meta.url, async () => {
-  await bundle();
-});
+void runAsCommand(import.meta.url, async () => void (await bundle()));
 
 /** Makes sure that dist/ holds the present sources; the answer is the path of the bundled worker.js. */
 export async function bundle(): Promise<string> {

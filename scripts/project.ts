@@ -18,10 +18,15 @@ export async function runAsCommand(moduleUrl: string, main: () => Promise<void> 
   try {
     await main();
   } catch (error) {
-    if (!(error instanceof UserError)) throw error;
+    if (!isForTheUser(error)) throw error;
     console.error(`error: ${error.message}`);
     process.exitCode = 1;
   }
+}
+
+/** A flag that a command does not know is the user's to mend as well. */
+function isForTheUser(error: unknown): error is Error {
+  return error instanceof UserError || String((error as NodeJS.ErrnoException).code).startsWith("ERR_PARSE_ARGS");
 }
 
 /** All files below a folder, sorted, as paths relative to the project's root with forward slashes. */
