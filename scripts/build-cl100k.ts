@@ -58,3 +58,11 @@ function writeTable(texts: readonly Buffer[]): Buffer {
   count.writeUInt32LE(texts.length);
   return Buffer.concat([count, Buffer.from(texts.map((text) => text.length)), ...texts]);
 }
+
+/** Reads the compact file back: the text of every token id. */
+export function readTable(): Uint8Array[] {
+  const table = readFileSync(CL100K_TABLE);
+  const count = table.readUInt32LE(0);
+  let start = 4 + count;
+  return Array.from(table.subarray(4, start), (length) => table.subarray(start, (start += length)));
+}
