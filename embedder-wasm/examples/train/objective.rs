@@ -1,0 +1,168 @@
+//! The contrastive loss and its gradient.
+
+use rayon::prelude::*;
+
+use crate::matrix::{View, product};
+
+const ROWS_IN_A_BLOCK: usize = 64;
+
+/// What one batch of pairs gives: the mean loss, and its gradient for each unit vector.
+pub struct Contrast {
+    pub loss: f32,
+    pub anchor_gradients: Vec<f32>,
+    pub positive_gradients: Vec<f32>,
+}
+
+/// InfoNCE in both directions: every anchor must find its positive among all positives of the batch,
+/// and every positive its anchor.
+///
+/// `anchors` and `positives` are pairs x dim unit vectors. The loss is the mean of the cross-entropies
+/// of softmax(similarities / temperature) over rows and over columns. `excluded(i, j)` takes the pair
+/// (i, j) out, where it is no real negative.
+pub fn contrast(
+    anchors: &[f32],
+    positives: &[f32],
+    dim: usize,
+    temperature: f32,
+    excluded: &(dyn Fn(usize, usize) -> bool + Sync),
+) -> Contrast {
+    let pairs = anchors.len() / dim;
+    let anchor_view = View::new(anchors, pairs, dim);
+    let positive_view = View::new(positives, pairs, dim);
+    let mut weights = vec![0.0f32; pairs * pairs];
+    product(anchor_view, positive_view.transposed(), &mut weights);
+
+    let logits: Vec<f32> = (0..pairs)
+        .map(|i| (weights[i * pairs + i] - 1.0) / temperature)
+        .collect();
+    // A cosine is at most 1, so exp((cosine - 1) / temperature) needs no maximum taken off.
+    weights
+        .par_chunks_mut(pairs)
+        .enumerate()
+        .for_each(|(i, row)| {
+            for (j, value) in row.iter_mut().enumerate() {
+                *value = if i != j && excluded(i, j) {
+                    0.0
+                } else {
+                    ((*value - 1.0) / temperature).exp()
+                };
+            }
+        });
+    let row_sums: Vec<f32> = weights
+        .par_chunks(pairs)
+        .map(|row| row.iter().sum::<f32>() + f32::MIN_POSITIVE)
+        .collect();
+    let column_sums = column_sums(&weights, pairs);
+    let loss = (0..pairs)
+        .map(|i| f64::from(0.5 * (row_sums[i].ln() + column_sums[i].ln()) - logits[i]))
+        .sum::<f64>()
+        / pairs as f64;
+
+    // From here on `weights` is the gradient for the similarities.
+    let scale = 1.0 / (pairs as f32 * temperature);
+    weights
+        .par_chunks_mut(pairs)
+        .enumerate()
+        .for_each(|(i, row)| {
+            let row_factor = 0.5 * scale / row_sums[i];
+            for (value, column_sum) in row.iter_mut().zip(&column_sums) {
+                *value *= row_factor + 0.5 * scale / column_sum;
+            }
+            row[i] -= scale;
+        });
+    let gradient_view = View::new(&weights, pairs, pairs);
+    let mut anchor_gradients = vec![0.0; pairs * dim];
+    let mut positive_gradients = vec![0.0; pairs * dim];
+    product(gradient_view, positive_view, &mut anchor_gradients);
+    product(
+        gradient_view.transposed(),
+        anchor_view,
+        &mut positive_gradients,
+    );
+    Contrast {
+        loss: loss as f32,
+        anchor_gradients,
+        positive_gradients,
+    }
+}
+
+/// Summed within blocks of a fixed height, then block by block: the same for any number of threads.
+fn column_sums(matrix: &[f32], columns: usize) -> Vec<f32> {
+    let blocks: Vec<Vec<f32>> = matrix
+        .par_chunks(ROWS_IN_A_BLOCK * columns)
+        .map(|block| {
+            let mut sums = vec![0.0f32; columns];
+            for row in block.chunks(columns) {
+                for (sum, value) in sums.iter_mut().zip(row) {
+                    *sum += value;
+                }
+            }
+            sums
+        })
+        .collect();
+    let mut sums = vec![f32::MIN_POSITIVE; columns];
+    for block in blocks {
+        for (sum, value) in sums.iter_mut().zip(block) {
+            *sum += value;
+        }
+    }
+    sums
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::Random;
+
+    #[test]
+    fn the_gradient_is_the_slope_of_the_loss() {
+        let (pairs, dim, temperature) = (6, 5, 0.2);
+        let mut random = Random::new(7);
+        let mut unit_vectors = || {
+            let mut values: Vec<f32> = (0..pairs * dim).map(|_| random.next_unit() - 0.5).collect();
+            for vector in values.chunks_mut(dim) {
+                let norm = vector.iter().map(|value| value * value).sum::<f32>().sqrt();
+                vector.iter_mut().for_each(|value| *value /= norm);
+            }
+            values
+        };
+        let (anchors, positives) = (unit_vectors(), unit_vectors());
+        let excluded = |i: usize, j: usize| (i, j) == (0, 1) || (i, j) == (3, 2);
+        let loss = |anchors: &[f32], positives: &[f32]| {
+            contrast(anchors, positives, dim, temperature, &excluded).loss
+        };
+        let result = contrast(&anchors, &positives, dim, temperature, &excluded);
+        let step = 1e-2;
+        for index in 0..pairs * dim {
+            let moved = |values: &[f32], by: f32| {
+                let mut values = values.to_vec();
+                values[index] += by;
+                values
+            };
+            let slope = (loss(&moved(&anchors, step), &positives)
+                - loss(&moved(&anchors, -step), &positives))
+                / (2.0 * step);
+            let got = result.anchor_gradients[index];
+            assert!(
+                (slope - got).abs() < 2e-3,
+                "anchor value {index}: slope {slope}, gradient {got}"
+            );
+            let slope = (loss(&anchors, &moved(&positives, step))
+                - loss(&anchors, &moved(&positives, -step)))
+                / (2.0 * step);
+            let got = result.positive_gradients[index];
+            assert!(
+                (slope - got).abs() < 2e-3,
+                "positive value {index}: slope {slope}, gradient {got}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_loss_of_vectors_that_are_all_alike_is_the_logarithm_of_the_batch() {
+        let pairs = 8;
+        let vectors = [1.0, 0.0].repeat(pairs);
+        let result = contrast(&vectors, &vectors, 2, 0.05, &|_, _| false);
+        assert!((result.loss - (pairs as f32).ln()).abs() < 1e-5);
+    }
+}
