@@ -1,0 +1,107 @@
+// @ts-check
+// Small things that both views need from the document.
+
+/** @param {string} id */
+export function byId(id) {
+  const found = document.getElementById(id);
+  if (!found) throw new Error(`index.html has no element with the id ${id}`);
+  return found;
+}
+
+/** @param {string} id */
+export function field(id) {
+  return /** @type {HTMLInputElement | HTMLTextAreaElement} */ (byId(id));
+}
+
+/** Says a short thing to screen readers. @param {string} text */
+export function announce(text) {
+  byId("announcer").textContent = text;
+}
+
+const FIELDS = /** @type {Record<string, string>} */ ({ key: "api-key" });
+
+/**
+ * Shows or clears the message beside a field, and marks the field.
+ * @param {string} name @param {string | null} message
+ */
+export function showError(name, message) {
+  const place = byId(`${name}-error`);
+  place.hidden = !message;
+  place.textContent = message ?? "";
+  const marked = document.getElementById(FIELDS[name] ?? name);
+  if (message) marked?.setAttribute("aria-invalid", "true");
+  else marked?.removeAttribute("aria-invalid");
+}
+
+/**
+ * Tabs as the keyboard knows them: one stop, arrow keys between them.
+ * @template {string} Name
+ * @param {string} prefix of the tabs' ids @param {Name[]} names @param {(name: Name) => void} chosen
+ */
+export function selectTab(prefix, names, chosen) {
+  const tabs = names.map((name) => byId(prefix + name));
+  /** @param {number} at */
+  const select = (at) => {
+    tabs.forEach((tab, i) => {
+      tab.setAttribute("aria-selected", String(i === at));
+      tab.tabIndex = i === at ? 0 : -1;
+    });
+    chosen(names[at]);
+  };
+  tabs.forEach((tab, i) => {
+    tab.addEventListener("click", () => select(i));
+    tab.addEventListener("keydown", (event) => {
+      const to = { ArrowRight: i + 1, ArrowLeft: i - 1, Home: 0, End: tabs.length - 1 }[event.key];
+      if (to === undefined) return;
+      event.preventDefault();
+      const at = (to + tabs.length) % tabs.length;
+      tabs[at].focus();
+      select(at);
+    });
+  });
+}
+
+/** @param {HTMLElement} button @param {() => string} text */
+export function copyButton(button, text) {
+  const label = button.textContent ?? "";
+  let timer = 0;
+  button.addEventListener("click", async () => {
+    const done = await copy(text());
+    button.textContent = done ? "Copied" : "Could not copy";
+    announce(done ? "Copied" : "Could not copy");
+    clearTimeout(timer);
+    timer = setTimeout(() => (button.textContent = label), 1600);
+  });
+}
+
+/** The clipboard is there only over https and on localhost; elsewhere the older way. @param {string} text */
+async function copy(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    const focused = document.activeElement;
+    const area = document.createElement("textarea");
+    area.value = text;
+    document.body.append(area);
+    area.select();
+    const done = document.execCommand("copy");
+    area.remove();
+    if (focused instanceof HTMLElement) focused.focus();
+    return done;
+  }
+}
+
+/** @param {number} milliseconds */
+export function duration(milliseconds) {
+  return milliseconds < 10 ? `${milliseconds.toFixed(1)} ms` : `${Math.round(milliseconds).toLocaleString("en")} ms`;
+}
+
+/** @param {number} count @param {string} one */
+export function countOf(count, one) {
+  return `${count.toLocaleString("en")} ${count === 1 ? one : `${one}s`}`;
+}
+
+export function clock() {
+  return new Date().toLocaleTimeString("en-GB");
+}

@@ -1,0 +1,326 @@
+// @ts-check
+// Pictures of numbers: heat colours, the matrix, the scatter plot, the cost curve, the vector strip.
+
+const SVG = "http://www.w3.org/2000/svg";
+const DARK = matchMedia("(prefers-color-scheme: dark)");
+const MINUS = "\u2212";
+const CAPTIONED_POINTS = 16;
+
+/** @param {() => void} redraw */
+export function onThemeChange(redraw) {
+  DARK.addEventListener("change", redraw);
+}
+
+/** @param {number} value @param {number} digits */
+export function format(value, digits) {
+  if (Number.isNaN(value)) return "–";
+  const text = Math.abs(value).toFixed(digits);
+  return value < 0 && Number(text) !== 0 ? MINUS + text : text;
+}
+
+/** @param {string} text @param {number} length */
+export function shorten(text, length) {
+  const characters = Array.from(text);
+  return characters.length <= length ? text : characters.slice(0, length - 1).join("").trimEnd() + "…";
+}
+
+/**
+ * @template {keyof HTMLElementTagNameMap} Name
+ * @param {Name} name @param {Record<string, string>} attributes @param {(Node | string)[]} children
+ */
+export function element(name, attributes = {}, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  made.append(...children);
+  return made;
+}
+
+/** @param {string} name @param {Record<string, string | number>} attributes @param {(Node | string)[]} children */
+function svg(name, attributes = {}, ...children) {
+  const made = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, String(value));
+  made.append(...children);
+  return made;
+}
+
+// ---- heat colours: from a neutral at 0 to one hue at 1 and another at -1
+
+/** @typedef {[number, number, number]} Colour linear light, 0..1 */
+
+/** @returns {{ high: Colour[], low: Colour[] }} the colours at 0, 0.5 and 1 */
+function heatColours() {
+  const style = getComputedStyle(document.documentElement);
+  /** @param {string} name @returns {Colour} */
+  const read = (name) => {
+    const hex = style.getPropertyValue(name).trim();
+    return /** @type {Colour} */ (
+      [1, 3, 5].map((at) => {
+        const value = parseInt(hex.slice(at, at + 2), 16) / 255;
+        return value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
+      })
+    );
+  };
+  const zero = read("--heat-zero");
+  return {
+    high: [zero, read("--heat-high-half"), read("--heat-high")],
+    low: [zero, read("--heat-low-half"), read("--heat-low")],
+  };
+}
+
+/**
+ * A colour for a value from -1 to 1, and black or white for a number on it: whichever stands out more, which is
+ * never below 4.5 to 1.
+ * @param {ReturnType<typeof heatColours>} colours @param {number} value
+ */
+function heat(colours, value) {
+  const size = Math.min(1, Math.abs(value) || 0);
+  const [zero, half, full] = value < 0 ? colours.low : colours.high;
+  const [from, to, share] = size < 0.5 ? [zero, half, 2 * size] : [half, full, 2 * size - 1];
+  // The cube root is how lightness is seen: equal steps of the value then look equal.
+  const mixed = from.map((light, i) => (Math.cbrt(light) * (1 - share) + Math.cbrt(to[i]) * share) ** 3);
+  const channels = mixed.map((light) =>
+    Math.round(255 * (light <= 0.0031308 ? light * 12.92 : 1.055 * light ** (1 / 2.4) - 0.055)),
+  );
+  const luminance = 0.2126 * mixed[0] + 0.7152 * mixed[1] + 0.0722 * mixed[2];
+  return { background: `rgb(${channels.join(" ")})`, ink: luminance > 0.179 ? "#000" : "#fff" };
+}
+
+// ---- the matrix
+
+/**
+ * @param {HTMLElement} place
+ * @param {{ texts: string[], rows: Float64Array[], heatOf: (value: number) => number, digits: number, caption: string,
+ *   onPair: (pair: [number, number] | null) => void }} content
+ */
+export function drawMatrix(place, { texts, rows, heatOf, digits, caption, onPair }) {
+  const colours = heatColours();
+  const head = element("tr", {}, element("td", { class: "corner" }));
+  for (const i of texts.keys()) {
+    head.append(element("th", { scope: "col" }, element("abbr", { title: texts[i] }, String(i + 1))));
+  }
+  const body = element("tbody");
+  for (const i of texts.keys()) {
+    const row = element(
+      "tr",
+      {},
+      element(
+        "th",
+        { scope: "row", title: texts[i] },
+        element("span", { class: "number" }, String(i + 1)),
+        element("span", { class: "text" }, texts[i]),
+      ),
+    );
+    for (const j of texts.keys()) {
+      const cell = element("td", { "data-row": String(i), "data-column": String(j) }, format(rows[i][j], digits));
+      const { background, ink } = heat(colours, heatOf(rows[i][j]));
+      cell.style.background = background;
+      cell.style.color = ink;
+      if (i === j) cell.className = "self";
+      row.append(cell);
+    }
+    body.append(row);
+  }
+  const table = element(
+    "table",
+    { class: texts.length > 12 ? "matrix dense" : "matrix" },
+    element("caption", { class: "unseen" }, caption),
+    element("thead", {}, head),
+    body,
+  );
+  table.style.setProperty("--columns", String(texts.length));
+  table.addEventListener("pointerover", (event) => {
+    const cell = event.target instanceof Element ? event.target.closest("td[data-row]") : null;
+    if (!(cell instanceof HTMLElement)) return onPair(null);
+    onPair([Number(cell.dataset.row), Number(cell.dataset.column)]);
+  });
+  table.addEventListener("pointerleave", () => onPair(null));
+  place.replaceChildren(table);
+}
+
+/** @param {HTMLElement} place @param {{ from: number, to: number, heatOf: (value: number) => number, ticks: number[], words: [string, string] }} content */
+export function drawScale(place, { from, to, heatOf, ticks, words }) {
+  const colours = heatColours();
+  const stops = Array.from({ length: 17 }, (_, i) => heat(colours, heatOf(from + ((to - from) * i) / 16)).background);
+  const bar = element("span", { class: "bar" });
+  bar.style.background = `linear-gradient(to right, ${stops.join(", ")})`;
+  const labels = element("span", { class: "ticks" });
+  for (const tick of ticks) {
+    const label = element("span", {}, format(tick, tick % 1 ? 1 : 0));
+    label.style.left = `${(100 * (tick - from)) / (to - from)}%`;
+    labels.append(label);
+  }
+  place.replaceChildren(element("span", { class: "words" }, words[0]), element("span", { class: "gauge" }, bar, labels), element("span", { class: "words" }, words[1]));
+}
+
+// ---- the scatter plot
+
+/**
+ * Both axes have one scale, so that distances in the picture can be compared.
+ * @param {HTMLElement} place @param {{ points: [number, number][], texts: string[], label: string, onPoint: (index: number) => void }} content
+ */
+export function drawScatter(place, { points, texts, label, onPoint }) {
+  const [width, height] = [440, 320];
+  const numbered = points.length <= 60;
+  const radius = numbered ? 11 : 4;
+  const margin = radius + 8;
+  const xs = points.map(([x]) => x);
+  const ys = points.map(([, y]) => y);
+  const [left, right, bottom, top] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
+  const scale = Math.min((width - 2 * margin) / (right - left || 1), (height - 2 * margin) / (top - bottom || 1));
+  const place2d = points.map(([x, y]) => [
+    width / 2 + (x - (left + right) / 2) * scale,
+    height / 2 - (y - (top + bottom) / 2) * scale,
+  ]);
+
+  const picture = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label, class: "scatter" });
+  const origin = [width / 2 - ((left + right) / 2) * scale, height / 2 + ((top + bottom) / 2) * scale];
+  picture.append(
+    svg("line", { class: "axis", x1: 0, x2: width, y1: origin[1], y2: origin[1] }),
+    svg("line", { class: "axis", y1: 0, y2: height, x1: origin[0], x2: origin[0] }),
+  );
+
+  // Texts that fall on one spot share a mark: otherwise one would hide the others.
+  /** @type {{ x: number, y: number, indices: number[] }[]} */
+  const marks = [];
+  place2d.forEach(([x, y], i) => {
+    const same = numbered && marks.find((mark) => Math.hypot(mark.x - x, mark.y - y) < 3);
+    if (same) same.indices.push(i);
+    else marks.push({ x, y, indices: [i] });
+  });
+  const captions = points.length <= CAPTIONED_POINTS ? placeCaptions(marks, texts, width, radius) : [];
+  for (const { x, y, anchor, text } of captions) {
+    picture.append(svg("text", { class: "caption", x, y, "text-anchor": anchor, "dominant-baseline": "central" }, text));
+  }
+  for (const { x, y, indices } of marks) {
+    const names = indices.map((i) => i + 1);
+    const text = names.length > 3 ? `${names.slice(0, 2).join(",")}…` : names.join(",");
+    const halfWidth = Math.max(radius, text.length * 3.6 + 5);
+    const mark = svg("g", { class: "mark", "data-index": indices[0] });
+    mark.append(svg("title", {}, indices.map((i) => `${i + 1}. ${texts[i]}`).join("\n")));
+    if (numbered) {
+      mark.append(
+        svg("rect", { x: x - halfWidth, y: y - radius, width: 2 * halfWidth, height: 2 * radius, rx: radius }),
+        svg("text", { x, y, "text-anchor": "middle", "dominant-baseline": "central" }, text),
+      );
+    } else {
+      mark.append(svg("circle", { cx: x, cy: y, r: radius }));
+    }
+    mark.addEventListener("click", () => onPoint(indices[0]));
+    picture.append(mark);
+  }
+  place.replaceChildren(picture);
+}
+
+/**
+ * A caption goes right or left of its mark, where neither another mark nor another caption is in the way;
+ * where both sides are taken the number has to do.
+ * @param {{ x: number, y: number, indices: number[] }[]} marks @param {string[]} texts @param {number} width @param {number} radius
+ */
+function placeCaptions(marks, texts, width, radius) {
+  const [perCharacter, half] = [6.4, 8]; // of 12 px text, on the wide side
+  const taken = marks.map(({ x, y }) => ({ from: x - radius, to: x + radius, y }));
+  const captions = [];
+  for (const { x, y, indices } of marks) {
+    for (const length of [24, 14]) {
+      const text = shorten(texts[indices[0]], length);
+      const long = text.length * perCharacter;
+      const gap = radius + 5;
+      const free = [
+        { at: x + gap, anchor: "start", from: x + gap, to: x + gap + long },
+        { at: x - gap, anchor: "end", from: x - gap - long, to: x - gap },
+      ].find(({ from, to }) => {
+        const inside = from >= 2 && to <= width - 2;
+        return inside && !taken.some((box) => Math.abs(box.y - y) < radius + half && box.from < to && box.to > from);
+      });
+      if (!free) continue;
+      taken.push({ from: free.from, to: free.to, y });
+      captions.push({ x: free.at, y, anchor: free.anchor, text });
+      break;
+    }
+  }
+  return captions;
+}
+
+// ---- the cost curve
+
+/**
+ * Mean and largest change of the similarities against the number of dimensions, which runs in doublings.
+ * @param {HTMLElement} place @param {{ costs: import("./vectors.js").DimensionCost[], chosen: import("./vectors.js").DimensionCost, label: string }} content
+ */
+export function drawCosts(place, { costs, chosen, label }) {
+  const [width, height, left, bottom, top] = [440, 240, 44, 34, 12];
+  const first = Math.log2(costs[0].dimensions);
+  const last = Math.log2(costs[costs.length - 1].dimensions);
+  const largest = Math.max(...costs.map((cost) => cost.max), 0.05);
+  const step = [0.02, 0.05, 0.1, 0.2, 0.5, 1].find((candidate) => largest / candidate <= 5) ?? 1;
+  const ceiling = Math.ceil(largest / step) * step;
+  /** @param {number} dimensions */
+  const x = (dimensions) =>
+    left + ((Math.max(first, Math.log2(dimensions)) - first) / (last - first || 1)) * (width - left - 22);
+  /** @param {number} change */
+  const y = (change) => height - bottom - (Math.min(change, ceiling) / ceiling) * (height - bottom - top);
+  const picture = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label, class: "costs" });
+  for (let tick = 0; tick <= ceiling + 1e-9; tick += step) {
+    picture.append(
+      svg("line", { class: "grid", x1: left, x2: width, y1: y(tick), y2: y(tick) }),
+      svg("text", { class: "tick", x: left - 8, y: y(tick), "text-anchor": "end", "dominant-baseline": "central" }, tick.toFixed(2)),
+    );
+  }
+  for (const { dimensions } of costs) {
+    picture.append(
+      svg("text", { class: "tick", x: x(dimensions), y: height - bottom + 18, "text-anchor": "middle" }, String(dimensions)),
+    );
+  }
+  /** @param {"mean" | "max"} which */
+  const path = (which) => costs.map((cost, i) => `${i ? "L" : "M"}${x(cost.dimensions)} ${y(cost[which])}`).join("");
+  picture.append(
+    svg("path", { class: "line max", d: path("max") }),
+    svg("path", { class: "line mean", d: path("mean") }),
+    svg("line", { class: "chosen", x1: x(chosen.dimensions), x2: x(chosen.dimensions), y1: top - 4, y2: height - bottom }),
+    svg("circle", { class: "dot max", cx: x(chosen.dimensions), cy: y(chosen.max), r: 4 }),
+    svg("circle", { class: "dot mean", cx: x(chosen.dimensions), cy: y(chosen.mean), r: 4 }),
+  );
+  const legend = element(
+    "p",
+    { class: "legend", "aria-hidden": "true" },
+    element("span", { class: "mean" }, "mean change"),
+    element("span", { class: "max" }, "largest change"),
+  );
+  place.replaceChildren(picture, legend);
+}
+
+// ---- the vector strip
+
+const strips = new ResizeObserver((entries) => {
+  for (const { target } of entries) target.dispatchEvent(new Event("redraw"));
+});
+
+/**
+ * One stripe per value, coloured by sign and size. `largest` is shared by the strips that are to be compared.
+ * @param {Float32Array} vector @param {number} largest @param {string} label
+ */
+export function vectorStrip(vector, largest, label) {
+  const canvas = element("canvas", { class: "strip", role: "img", "aria-label": label });
+  const draw = () => {
+    const { width, height } = canvas.getBoundingClientRect();
+    if (!width) return;
+    const ratio = devicePixelRatio || 1;
+    canvas.width = Math.round(width * ratio);
+    canvas.height = Math.round(height * ratio);
+    const context = canvas.getContext("2d");
+    if (!context) return;
+    const colours = heatColours();
+    for (let column = 0; column < canvas.width; column++) {
+      const start = Math.floor((column / canvas.width) * vector.length);
+      const end = Math.max(start + 1, Math.floor(((column + 1) / canvas.width) * vector.length));
+      // Where several values share a pixel the largest is shown, so that none of note disappears.
+      let value = vector[start];
+      for (let k = start + 1; k < end; k++) if (Math.abs(vector[k]) > Math.abs(value)) value = vector[k];
+      context.fillStyle = heat(colours, Math.sign(value) * Math.sqrt(Math.abs(value) / (largest || 1))).background;
+      context.fillRect(column, 0, 1, canvas.height);
+    }
+  };
+  canvas.addEventListener("redraw", draw);
+  strips.observe(canvas);
+  return canvas;
+}
