@@ -110,15 +110,13 @@ pub fn begin(dimensions: usize) {
 /// Embeds the text in the first `byte_length` bytes of the input buffer and returns how many
 /// words it has; the model reads the first `maxInputTokens` of them.
 #[wasm_bindgen(js_name = embedText)]
-pub fn embed_text(byte_length: usize) -> usize {
+pub fn embed_text(byte_length: usize) -> Result<usize, JsError> {
     with_state(|state| {
+        let model = state.model.as_ref().ok_or(JsError::new("no model is loaded"))?;
         let text = String::from_utf8_lossy(&state.input[..byte_length]);
         let start = state.vectors.len();
         state.vectors.resize(start + state.dimensions, 0.0);
-        match &state.model {
-            Some(model) => model.embed(&text, &mut state.vectors[start..]).words,
-            None => 0,
-        }
+        Ok(model.embed(&text, &mut state.vectors[start..]).words)
     })
 }
 

@@ -1,0 +1,157 @@
+/**
+ * From a request's body to what is asked for, or to the first failure, in the order of the code. Pure: no I/O,
+ * no clock. Every message names the field, the limit and what was got.
+ */
+
+// The limits of a request, which are OpenAI's own.
+export const MAX_TEXTS = 2048;
+export const MAX_REQUEST_TOKENS = 300_000;
+/** cl100k_base: ids below this one stand for text, a few above it are special tokens. */
+export const TOKEN_ID_COUNT = 100_256;
+/** What a message quotes of a value that it refuses. */
+const MAX_QUOTED_CHARACTERS = 50;
+
+export type ErrorCode =
+  | "invalid_json"
+  | "missing_required_parameter"
+  | "invalid_type"
+  | "invalid_value"
+  | "array_above_max_length"
+  | "max_tokens_per_request"
+  | "request_too_large"
+  | "unsupported_media_type"
+  | "invalid_api_key"
+  | "unknown_url"
+  | "method_not_allowed"
+  | "model_not_found"
+  | "rate_limit_exceeded"
+  | "model_unavailable"
+  | "internal_error";
+
+/** A request that is refused; worker.ts has the table from codes to answers. */
+export class ApiError extends Error {
+  constructor(
+    readonly code: ErrorCode,
+    message: string,
+    /** The field at fault. */
+    readonly param: string | null = null,
+    readonly headers: Record<string, string> = {},
+  ) {
+    super(message);
+  }
+}
+
+export interface EmbeddingsRequest {
+  /** One element for each embedding: a text, or its cl100k_base token ids. */
+  input: (string | number[])[];
+  model: string;
+  base64: boolean;
+  dimensions: number | undefined;
+}
+
+export function parseEmbeddingsRequest(body: unknown): EmbeddingsRequest {
+  if (typeof body !== "object" || body === null || Array.isArray(body)) {
+    throw new ApiError("invalid_json", `The body must be a JSON object; got ${described(body)}.`);
+  }
+  const fields = body as Record<string, unknown>;
+  const model = parseModel(fields["model"]);
+  const input = parseInputType(fields["input"]);
+  const base64 = parseEncodingFormat(fields["encoding_format"]);
+  const dimensions = parseDimensions(fields["dimensions"]);
+  checkUser(fields["user"]);
+  return { input: parseItems(input), model, base64, dimensions };
+}
+
+function parseModel(model: unknown): string {
+  if (model === undefined || model === null) throw missingParameter("model");
+  if (typeof model !== "string") throw invalidType("model", "a string", model);
+  if (model === "") throw new ApiError("invalid_value", "'model' must not be empty; got ''.", "model");
+  return model;
+}
+
+function parseInputType(input: unknown): string | unknown[] {
+  if (input === undefined || input === null) throw missingParameter("input");
+  if (typeof input === "string" || Array.isArray(input)) return input;
+  throw invalidType("input", "a string, an array of strings, or an array of token ids", input);
+}
+
+function parseEncodingFormat(format: unknown): boolean {
+  if (format === undefined || format === null) return false;
+  if (typeof format !== "string") throw invalidType("encoding_format", "'float' or 'base64'", format);
+  if (format === "float" || format === "base64") return format === "base64";
+  throw new ApiError("invalid_value", `'encoding_format' must be 'float' or 'base64'; got ${quoted(format)}.`,
+    "encoding_format");
+}
+
+function parseDimensions(dimensions: unknown): number | undefined {
+  if (dimensions === undefined || dimensions === null) return undefined;
+  if (!Number.isInteger(dimensions)) throw invalidType("dimensions", "an integer", dimensions);
+  return dimensions as number;
+}
+
+function checkUser(user: unknown): void {
+  if (user !== undefined && user !== null && typeof user !== "string") throw invalidType("user", "a string", user);
+}
+
+/** The first element decides what an array is. */
+function parseItems(input: string | unknown[]): (string | number[])[] {
+  if (typeof input === "string") return [parseText(input, "input")];
+  const [first] = input;
+  if (typeof first === "number") return [parseTokenIds(input, "input")];
+  if (input.length === 0) throw new ApiError("invalid_value", "'input' must not be empty; got [].", "input");
+  if (input.length > MAX_TEXTS) {
+    throw new ApiError("array_above_max_length",
+      `'input' may hold at most ${MAX_TEXTS} texts in one request; got ${input.length}.`, "input");
+  }
+  if (typeof first === "string") return input.map((item, i) => parseText(item, `input[${i}]`));
+  if (Array.isArray(first)) return input.map((item, i) => parseTokenIds(item, `input[${i}]`));
+  throw invalidType("input[0]", "a string, a token id, or an array of token ids", first);
+}
+
+function parseText(text: unknown, field: string): string {
+  if (typeof text !== "string") throw invalidType(field, "a string", text);
+  if (text === "") throw new ApiError("invalid_value", `'${field}' must not be an empty string; got ''.`, field);
+  return text;
+}
+
+function parseTokenIds(ids: unknown, field: string): number[] {
+  if (!Array.isArray(ids)) throw invalidType(field, "an array of token ids", ids);
+  if (ids.length === 0) throw new ApiError("invalid_value", `'${field}' must hold at least one token id; got [].`, field);
+  ids.forEach((id: unknown, i) => {
+    if (!Number.isInteger(id)) throw invalidType(`${field}[${i}]`, "an integer", id);
+    const tokenId = id as number;
+    if (tokenId >= 0 && tokenId < TOKEN_ID_COUNT) return;
+    const special = SPECIAL_TOKENS[tokenId];
+    throw new ApiError("invalid_value", `'${field}[${i}]' must be a cl100k_base token id of text, from 0 to ` +
+      `${TOKEN_ID_COUNT - 1}; got ${tokenId}${special === undefined ? "" : `, the special token ${special}`}.`, `${field}[${i}]`);
+  });
+  return ids as number[];
+}
+
+const SPECIAL_TOKENS: Record<number, string> = {
+  100257: "<|endoftext|>",
+  100258: "<|fim_prefix|>",
+  100259: "<|fim_middle|>",
+  100260: "<|fim_suffix|>",
+  100276: "<|endofprompt|>",
+};
+
+function missingParameter(field: string): ApiError {
+  return new ApiError("missing_required_parameter", `The field '${field}' is required; got nothing.`, field);
+}
+
+function invalidType(field: string, expected: string, got: unknown): ApiError {
+  return new ApiError("invalid_type", `'${field}' must be ${expected}; got ${described(got)}.`, field);
+}
+
+function described(value: unknown): string {
+  if (value === null) return "null";
+  if (Array.isArray(value)) return "an array";
+  if (typeof value === "object") return "an object";
+  return typeof value === "string" ? `the string ${quoted(value)}` : `the ${typeof value} ${String(value)}`;
+}
+
+/** A value as it stands in a message: long ones are cut. */
+export function quoted(text: string): string {
+  return `'${text.length > MAX_QUOTED_CHARACTERS ? `${text.slice(0, MAX_QUOTED_CHARACTERS)}…` : text}'`;
+}

@@ -1,0 +1,748 @@
+/**
+ * The OpenAI Embeddings API on Cloudflare Workers. Read from top to bottom, this file is the story of a
+ * request: bindings and limits, fetch and routes, keys, the handlers, bodies, embedding, loading, errors
+ * and headers. What a request may say stands in validation.ts.
+ */
+import * as embedder from "./embedder-wasm/pkg/embedder_wasm.js";
+import embedderModule from "./embedder-wasm/pkg/embedder_wasm_bg.wasm";
+import { ApiError, MAX_REQUEST_TOKENS, MAX_TEXTS, parseEmbeddingsRequest, quoted, TOKEN_ID_COUNT } from "./validation";
+import type { ErrorCode } from "./validation";
+
+export interface Env {
+  /** Holds the weights. */
+  EMBEDDINGS_MODEL: KVNamespace;
+  /** The weights' key. A key that ends in 12 hex digits (of their SHA-256) is taken to be immutable. */
+  MODEL_KEY?: string;
+  /** The page at `/` and the table of token ids. */
+  ASSETS?: Fetcher;
+  /** A secret: one or more keys, separated by commas. Without it the API is open. */
+  API_KEY?: string;
+  RATE_LIMITER?: RateLimit;
+}
+
+// Limits; those of the fields of a request stand in validation.ts.
+/** 2048 texts of 4 KiB each: more than clients send, and little beside an isolate's 128 MB. */
+const MAX_BODY_BYTES = 8 * 1024 * 1024;
+/** A refused upload is read up to here, so that its sender reads the refusal and not a reset connection. */
+const MAX_DRAIN_BYTES = 32 * 1024 * 1024;
+const MAX_DRAIN_MILLISECONDS = 10_000;
+/** What Workers KV holds in one value. */
+const MAX_WEIGHTS_BYTES = 25 * 1024 * 1024;
+const MAX_WEIGHTS_HEAD_BYTES = 1024 * 1024;
+/** Large enough for few round trips into KV's stream, small beside the weights. */
+const WEIGHTS_CHUNK_BYTES = 512 * 1024;
+/** The content of an immutable key never changes; any other may be written again. */
+const IMMUTABLE_CACHE_SECONDS = 86_400;
+const MUTABLE_CACHE_SECONDS = 60;
+/** A load that makes no progress for so long is given up: the request that it belonged to was killed. */
+const LOAD_IDLE_MILLISECONDS = 5_000;
+/** A request that has waited for so long is answered 503; the load goes on. */
+const LOAD_WAIT_MILLISECONDS = 20_000;
+const RETRY_UNAVAILABLE_SECONDS = 1;
+/** The period of Cloudflare's rate limit binding, which does not say when it will allow more. */
+const RETRY_RATE_LIMIT_SECONDS = 10;
+const PREFLIGHT_CACHE_SECONDS = 86_400;
+
+embedder.initSync({ module: embedderModule });
+
+/** What a handler works with. */
+interface Context {
+  request: Request;
+  url: URL;
+  env: Env;
+  ctx: ExecutionContext;
+  /** For the log line of a failed request: sizes alone, never a text or a key. */
+  sizes: { bytes: number; inputs: number; tokens: number };
+}
+
+interface Answer {
+  status: number;
+  headers: Record<string, string>;
+  body: BodyInit | null;
+}
+
+interface Route {
+  method: "GET" | "POST";
+  /** Asks for a key, where keys are set, and counts towards the rate limit. */
+  api: boolean;
+  handle: (context: Context) => Answer | Promise<Answer>;
+}
+
+const ROUTES: Record<string, Route> = {
+  "/v1/embeddings": { method: "POST", api: true, handle: createEmbeddings },
+  "/v1/models": { method: "GET", api: true, handle: listModels },
+  "/health": { method: "GET", api: false, handle: reportHealth },
+  "/": { method: "GET", api: false, handle: serveAsset },
+};
+
+export default {
+  async fetch(request, env, ctx): Promise<Response> {
+    const requestId = `req_${crypto.randomUUID().replaceAll("-", "")}`;
+    const context: Context = { request, url: new URL(request.url), env, ctx, sizes: { bytes: 0, inputs: 0, tokens: 0 } };
+    let answer: Answer;
+    try {
+      answer = await answerRequest(context);
+    } catch (error) {
+      const failure = error instanceof ApiError ? error : new ApiError("internal_error", "Something went wrong here.");
+      // The client reads an answer only when its upload has an end.
+      if (request.body !== null && !request.bodyUsed) await drain(request.body.getReader());
+      answer = errorAnswer(failure);
+      log({ event: "request_failed", request_id: requestId, status: answer.status, code: failure.code, ...context.sizes,
+        ...(failure === error ? {} : { detail: String(error) }) });
+    }
+    const headers = { ...answer.headers, ...CORS_HEADERS, "x-request-id": requestId, "x-model-version": modelVersion(env) };
+    return new Response(request.method === "HEAD" ? null : answer.body, { status: answer.status, headers });
+  },
+} satisfies ExportedHandler<Env>;
+
+async function answerRequest(context: Context): Promise<Answer> {
+  const { request, url, env } = context;
+  if (request.method === "OPTIONS") return preflight(request);
+  const route = ROUTES[url.pathname] ?? (url.pathname.startsWith("/v1/models/") ? MODEL_ROUTE : undefined);
+  if (route === undefined) return serveOtherAsset(context);
+  if (request.method !== route.method && !(request.method === "HEAD" && route.method === "GET")) {
+    throw new ApiError("method_not_allowed",
+      `${url.pathname} answers ${route.method}; got ${request.method}.`, null, { allow: allowedMethods(route) });
+  }
+  if (route.api) {
+    const client = authenticate(request, env);
+    await checkRateLimit(env, client);
+  }
+  return route.handle(context);
+}
+
+// ------------------------------------------------------------------------------------ keys and rate limit
+
+/** Returns what the rate limit counts by: the key, where there are keys, otherwise the client's address. */
+function authenticate(request: Request, env: Env): string {
+  const keys = (env.API_KEY ?? "").split(",").map((key) => key.trim()).filter((key) => key !== "");
+  if (keys.length === 0) return `address:${request.headers.get("cf-connecting-ip") ?? ""}`;
+  const header = request.headers.get("authorization");
+  if (header === null) throw invalidApiKey("No API key was sent: expected the header 'Authorization: Bearer <key>'.");
+  const sent = utf8Encoder.encode(/^Bearer +(.*)$/i.exec(header)?.[1]?.trim() ?? "");
+  // Every key is compared, to its end, so that the time taken tells nothing.
+  const matches = keys.map((key) => equalInConstantTime(sent, utf8Encoder.encode(key)));
+  const index = matches.indexOf(true);
+  if (index === -1) throw invalidApiKey("The API key is wrong: expected one of this endpoint's keys after 'Bearer '.");
+  return `key:${index}`;
+}
+
+function equalInConstantTime(sent: Uint8Array, key: Uint8Array): boolean {
+  let difference = sent.byteLength ^ key.byteLength;
+  for (let i = 0; i < sent.byteLength; i++) difference |= sent[i]! ^ key[i % key.byteLength]!;
+  return difference === 0;
+}
+
+function invalidApiKey(message: string): ApiError {
+  return new ApiError("invalid_api_key", message, null, { "www-authenticate": "Bearer" });
+}
+
+async function checkRateLimit(env: Env, client: string): Promise<void> {
+  if (env.RATE_LIMITER === undefined) return;
+  const { success } = await env.RATE_LIMITER.limit({ key: client });
+  if (success) return;
+  throw new ApiError("rate_limit_exceeded",
+    `Too many requests: this endpoint's rate limit is reached. Try again in ${RETRY_RATE_LIMIT_SECONDS} seconds.`, null,
+    { "retry-after": String(RETRY_RATE_LIMIT_SECONDS) });
+}
+
+// ---------------------------------------------------------------------------------------------- handlers
+
+async function createEmbeddings(context: Context): Promise<Answer> {
+  const { request, env, ctx, sizes } = context;
+  checkContentType(request);
+  const body = await readBody(request);
+  sizes.bytes = body.byteLength;
+  const { input, model: modelName, base64, dimensions } = parseEmbeddingsRequest(parseJson(body));
+  sizes.inputs = input.length;
+  // Token ids need their table; text, which is what most people send, does not wait for it.
+  const needsTable = input.some((item) => typeof item !== "string");
+  const [model, table] = await Promise.all([loadedModel(env, ctx), needsTable ? tokenTable(env, ctx) : undefined]);
+  const texts = table === undefined ? (input as string[]) : decodeTokenIds(table, input);
+  if (dimensions !== undefined && (dimensions < 1 || dimensions > model.dimensions)) {
+    throw new ApiError("invalid_value",
+      `'dimensions' must be from 1 to ${model.dimensions} with this model; got ${dimensions}.`, "dimensions");
+  }
+  return embed(model, texts, { modelName, base64, dimensions: dimensions ?? model.dimensions }, sizes);
+}
+
+async function listModels({ env, ctx }: Context): Promise<Answer> {
+  return jsonAnswer({ object: "list", data: [describeModel(await loadedModel(env, ctx))] });
+}
+
+const MODEL_ROUTE: Route = { method: "GET", api: true, handle: retrieveModel };
+
+async function retrieveModel({ url, env, ctx }: Context): Promise<Answer> {
+  const id = decodePath(url.pathname.slice("/v1/models/".length));
+  const model = await loadedModel(env, ctx);
+  if (id !== model.name) {
+    throw new ApiError("model_not_found", `The model ${quoted(id)} does not exist; this endpoint serves '${model.name}'.`,
+      "model");
+  }
+  return jsonAnswer(describeModel(model));
+}
+
+function describeModel(model: LoadedModel): object {
+  return {
+    id: model.name,
+    object: "model",
+    // The time of a model's making is not in its weights, and a made-up one would mislead.
+    created: 0,
+    owned_by: "embeddings-worker",
+    dimensions: model.dimensions,
+    max_input_tokens: model.maxInputTokens,
+    max_inputs_per_request: MAX_TEXTS,
+    max_tokens_per_request: MAX_REQUEST_TOKENS,
+    max_body_bytes: MAX_BODY_BYTES,
+  };
+}
+
+async function reportHealth({ env, ctx }: Context): Promise<Answer> {
+  const { name, dimensions, dtype } = await loadedModel(env, ctx);
+  return jsonAnswer({ status: "ok", name, dimensions, dtype });
+}
+
+async function serveAsset({ request, env }: Context): Promise<Answer> {
+  const asset = await env.ASSETS?.fetch(request);
+  if (asset === undefined || asset.status === 404) throw unknownUrl(request);
+  return { status: asset.status, headers: Object.fromEntries(asset.headers), body: asset.body };
+}
+
+function serveOtherAsset(context: Context): Promise<Answer> {
+  const { method } = context.request;
+  if (method !== "GET" && method !== "HEAD") throw unknownUrl(context.request);
+  return serveAsset(context);
+}
+
+function unknownUrl(request: Request): ApiError {
+  const path = new URL(request.url).pathname;
+  const hint = `/v1${path}` in ROUTES ? " The base URL of clients ends in /v1." : "";
+  return new ApiError("unknown_url", `Unknown request URL: ${request.method} ${path}.${hint}`);
+}
+
+// ------------------------------------------------------------------------------------------------ bodies
+
+function checkContentType(request: Request): void {
+  const contentType = request.headers.get("content-type");
+  if (contentType === null || /^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i.test(contentType.trim())) return;
+  throw new ApiError("unsupported_media_type", `The content type must be application/json; got ${quoted(contentType)}.`);
+}
+
+/** Counts while it reads, whatever Content-Length says. */
+async function readBody(request: Request): Promise<Uint8Array> {
+  if (request.body === null) return NO_BYTES;
+  const reader = request.body.getReader();
+  const chunks: Uint8Array[] = [];
+  let byteLength = 0;
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) break;
+    byteLength += value.byteLength;
+    if (byteLength > MAX_BODY_BYTES) {
+      const total = byteLength + (await drain(reader));
+      throw new ApiError("request_too_large", `The body may have at most ${MAX_BODY_BYTES} bytes; got ${
+        total > MAX_DRAIN_BYTES ? `more than ${MAX_DRAIN_BYTES}` : total}.`);
+    }
+    chunks.push(value);
+  }
+  return chunks.length === 1 ? chunks[0]! : joined(chunks, byteLength);
+}
+
+function joined(chunks: Uint8Array[], byteLength: number): Uint8Array {
+  const whole = new Uint8Array(byteLength);
+  let offset = 0;
+  for (const chunk of chunks) {
+    whole.set(chunk, offset);
+    offset += chunk.byteLength;
+  }
+  return whole;
+}
+
+/** Reads what is left of an upload that is refused, and returns how many bytes that was. */
+async function drain(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<number> {
+  let byteLength = 0;
+  const reading = (async () => {
+    while (byteLength <= MAX_DRAIN_BYTES) {
+      const { value, done } = await reader.read();
+      if (done) return true;
+      byteLength += value.byteLength;
+    }
+    return undefined;
+  })();
+  const ended = await settledWithin(MAX_DRAIN_MILLISECONDS, reading.catch(() => true));
+  if (ended === undefined) await reader.cancel().catch(() => {});
+  return byteLength;
+}
+
+const utf8Decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
+
+function parseJson(body: Uint8Array): unknown {
+  let text: string;
+  try {
+    text = utf8Decoder.decode(body);
+  } catch {
+    throw new ApiError("invalid_json", "The body is not valid UTF-8.");
+  }
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new ApiError("invalid_json", text === "" ? "The body must be a JSON object; got nothing."
+      : `The body is not valid JSON: ${(error as Error).message}`);
+  }
+}
+
+// --------------------------------------------------------------------------------------------- embedding
+
+interface EmbeddingsFormat {
+  modelName: string;
+  base64: boolean;
+  dimensions: number;
+}
+
+/** Runs without a pause from the first text to the last vector: no other request gets in between. */
+function embed(model: LoadedModel, texts: string[], format: EmbeddingsFormat, sizes: Context["sizes"]): Answer {
+  try {
+    const truncated = embedTexts(model, texts, format.dimensions, sizes);
+    const tail = utf8Encoder.encode(answerTail(format.modelName, sizes.tokens, truncated));
+    const headers: Record<string, string> = { "content-type": "application/json" };
+    if (truncated.length > 0) headers["x-truncated-inputs"] = String(truncated.length);
+    const body = texts.length <= embedder.embeddingsPerChunk(format.dimensions, format.base64)
+      ? concatenated(ANSWER_HEAD, writtenEmbeddings(0, format.base64), tail)
+      : streamedAnswer(texts.length, format, tail);
+    return { status: 200, headers, body };
+  } catch (error) {
+    if (error instanceof WebAssembly.RuntimeError) throw recoverFromTrap(error);
+    throw error;
+  }
+}
+
+interface TruncatedInput {
+  index: number;
+  tokens: number;
+  tokens_read: number;
+}
+
+/** Leaves the vectors in wasm memory and tells which texts were longer than the model reads. */
+function embedTexts(model: LoadedModel, texts: string[], dimensions: number, sizes: Context["sizes"]): TruncatedInput[] {
+  const truncated: TruncatedInput[] = [];
+  let tokensRead = 0;
+  embedder.begin(dimensions);
+  texts.forEach((text, index) => {
+    const byteLength = writeInput(text);
+    // Past the limit there is only counting left to do.
+    const tokens = sizes.tokens > MAX_REQUEST_TOKENS ? embedder.countTokens(byteLength) : embedder.embedText(byteLength);
+    sizes.tokens += tokens;
+    const read = Math.min(tokens, model.maxInputTokens);
+    tokensRead += read;
+    if (read < tokens) truncated.push({ index, tokens, tokens_read: read });
+  });
+  if (sizes.tokens > MAX_REQUEST_TOKENS) {
+    throw new ApiError("max_tokens_per_request",
+      `'input' may hold at most ${MAX_REQUEST_TOKENS} tokens in one request; got ${sizes.tokens}.`, "input");
+  }
+  sizes.tokens = tokensRead;
+  return truncated;
+}
+
+const utf8Encoder = new TextEncoder();
+const ANSWER_HEAD = utf8Encoder.encode('{"object":"list","data":[');
+
+function answerTail(modelName: string, tokens: number, truncated: TruncatedInput[]): string {
+  const usage = `"usage":{"prompt_tokens":${tokens},"total_tokens":${tokens}}`;
+  const cut = truncated.length > 0 ? `,"truncated":${JSON.stringify(truncated)}` : "";
+  return `],"model":${JSON.stringify(modelName)},${usage}${cut}}`;
+}
+
+/** Writes a text as UTF-8 into wasm memory and returns its length in bytes; a lone surrogate becomes U+FFFD. */
+function writeInput(text: string): number {
+  const capacity = text.length * 3;
+  const address = embedder.inputAddress(capacity);
+  return utf8Encoder.encodeInto(text, wasmBytes(address, capacity)).written;
+}
+
+/** The elements of `data` for the vectors in wasm memory: a view, good until the next call into wasm. */
+function writtenEmbeddings(firstIndex: number, base64: boolean): Uint8Array {
+  const byteLength = embedder.writeEmbeddings(firstIndex, base64);
+  return wasmBytes(embedder.outputAddress(), byteLength);
+}
+
+/**
+ * A large answer in chunks of 1 MiB. Its vectors are kept outside wasm memory meanwhile: other requests
+ * use that between two chunks.
+ */
+function streamedAnswer(count: number, { base64, dimensions }: EmbeddingsFormat, tail: Uint8Array): ReadableStream {
+  const vectorBytes = dimensions * Float32Array.BYTES_PER_ELEMENT;
+  const vectors = wasmBytes(embedder.vectorsAddress(count, dimensions), count * vectorBytes).slice();
+  const perChunk = embedder.embeddingsPerChunk(dimensions, base64);
+  let first = 0;
+  return new ReadableStream<Uint8Array>({
+    pull(controller) {
+      const rows = vectors.subarray(first * vectorBytes, (first + perChunk) * vectorBytes);
+      const rowCount = rows.byteLength / vectorBytes;
+      wasmBytes(embedder.vectorsAddress(rowCount, dimensions), rows.byteLength).set(rows);
+      const embeddings = writtenEmbeddings(first, base64);
+      const isFirst = first === 0;
+      first += rowCount;
+      const isLast = first === count;
+      controller.enqueue(concatenated(isFirst ? ANSWER_HEAD : NO_BYTES, embeddings, isLast ? tail : NO_BYTES));
+      if (isLast) controller.close();
+    },
+  });
+}
+
+const NO_BYTES = new Uint8Array(0);
+
+function concatenated(...parts: [Uint8Array, Uint8Array, Uint8Array]): Uint8Array<ArrayBuffer> {
+  const [head, middle, tail] = parts;
+  const whole = new Uint8Array(head.byteLength + middle.byteLength + tail.byteLength);
+  whole.set(head);
+  whole.set(middle, head.byteLength);
+  whole.set(tail, head.byteLength + middle.byteLength);
+  return whole;
+}
+
+/** A view of wasm memory, made afresh each time: memory that grew has left its older views behind. */
+function wasmBytes(address: number, byteLength: number): Uint8Array {
+  return new Uint8Array(embedder.initSync({ module: embedderModule }).memory.buffer, address, byteLength);
+}
+
+// ----------------------------------------------------------------------------------------------- loading
+
+interface LoadedModel {
+  name: string;
+  dtype: string;
+  dimensions: number;
+  maxInputTokens: number;
+  /** The first 12 hex digits of the SHA-256 of the weights file, or "unknown". */
+  version: string;
+}
+
+/** One run of a load. */
+interface Load<T> {
+  /** Undefined when the load was given up for another one. */
+  result: Promise<T | undefined>;
+  /** Grows as long as the load is alive. */
+  progress: number;
+}
+
+/**
+ * Something that an isolate loads once. Requests that come while it loads share one load; a failed load is
+ * not kept, so the next request tries again. A load whose request was killed never settles and makes no
+ * progress: who sees that starts another, and the older one, should it wake up, writes nothing.
+ */
+class SharedLoad<T> {
+  value: T | undefined;
+  private current: Load<T> | undefined;
+
+  constructor(private readonly load: (env: Env, proceed: () => boolean) => Promise<T | undefined>) {}
+
+  async get(env: Env, ctx: ExecutionContext): Promise<T> {
+    const waits = LOAD_WAIT_MILLISECONDS / LOAD_IDLE_MILLISECONDS;
+    for (let wait = 0; wait < waits; wait++) {
+      if (this.value !== undefined) return this.value;
+      const load = (this.current ??= this.start(env, ctx));
+      const { progress } = load;
+      const value = await settledWithin(LOAD_IDLE_MILLISECONDS, load.result);
+      if (value !== undefined) return value;
+      if (load.progress === progress && this.current === load) this.current = undefined;
+    }
+    throw modelUnavailable(`Loading takes longer than ${LOAD_WAIT_MILLISECONDS} milliseconds.`);
+  }
+
+  private start(env: Env, ctx: ExecutionContext): Load<T> {
+    const load: Load<T> = { result: Promise.resolve(undefined), progress: 0 };
+    const proceed = (): boolean => {
+      load.progress++;
+      return this.current === load;
+    };
+    load.result = (async () => {
+      // Not before `current` is this load.
+      await undefined;
+      try {
+        const value = await this.load(env, proceed);
+        if (proceed()) this.value = value;
+        return value;
+      } finally {
+        if (this.current === load) this.current = undefined;
+      }
+    })();
+    // Its first client may leave; the others go on waiting.
+    ctx.waitUntil(load.result.catch(() => {}));
+    return load;
+  }
+}
+
+async function settledWithin<T>(milliseconds: number, promise: Promise<T>): Promise<T | undefined> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const timeUp = new Promise<undefined>((resolve) => {
+    timer = setTimeout(() => resolve(undefined), milliseconds);
+  });
+  try {
+    return await Promise.race([promise, timeUp]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+const sharedModel = new SharedLoad(loadModel);
+
+async function loadedModel(env: Env, ctx: ExecutionContext): Promise<LoadedModel> {
+  return sharedModel.value ?? sharedModel.get(env, ctx);
+}
+
+async function loadModel(env: Env, proceed: () => boolean): Promise<LoadedModel | undefined> {
+  const key = modelKey(env);
+  const started = Date.now();
+  try {
+    const immutable = versionInKey(key) !== undefined;
+    const { value, metadata } = await env.EMBEDDINGS_MODEL.getWithMetadata<{ sha256?: string }>(key, {
+      type: "stream",
+      cacheTtl: immutable ? IMMUTABLE_CACHE_SECONDS : MUTABLE_CACHE_SECONDS,
+    });
+    if (value === null) throw new WeightsError(`there is nothing under the KV key '${key}'`);
+    const bytes = await readWeights(value, proceed);
+    if (bytes === undefined) return undefined;
+    const header = JSON.parse(embedder.modelHeader()) as Omit<LoadedModel, "version">;
+    const version = metadata?.sha256?.slice(0, 12) ?? versionInKey(key) ?? "unknown";
+    log({ event: "model_loaded", key, version, bytes, milliseconds: Date.now() - started });
+    return { ...header, version };
+  } catch (error) {
+    log({ event: "model_load_failed", key, milliseconds: Date.now() - started, detail: String(error) });
+    if (error instanceof WebAssembly.RuntimeError) throw recoverFromTrap(error);
+    throw modelUnavailable(error instanceof WeightsError ? `Its weights cannot be used: ${error.message}.` : "Workers KV failed.");
+  }
+}
+
+/** What is wrong with the weights, in words that a client may read. */
+class WeightsError extends Error {}
+
+/**
+ * Copies each chunk of the stream once, to its final place in wasm memory. The file's length is known when
+ * its header is read, so that there is one allocation and no second copy. Returns the length in bytes, or
+ * undefined when another load has taken over meanwhile: wasm memory is its own then.
+ */
+async function readWeights(stream: ReadableStream, proceed: () => boolean): Promise<number | undefined> {
+  const reader = stream.getReader({ mode: "byob" });
+  let buffer = new ArrayBuffer(WEIGHTS_CHUNK_BYTES);
+  let head = NO_BYTES;
+  let total = 0;
+  let address = 0;
+  let received = 0;
+  for (;;) {
+    const { value, done } = await reader.readAtLeast(WEIGHTS_CHUNK_BYTES, new Uint8Array(buffer));
+    if (!proceed()) return undefined;
+    const chunk = value ?? NO_BYTES;
+    if (total > 0) {
+      copyWeights(chunk, address, received, total);
+    } else {
+      head = concatenated(head, chunk, NO_BYTES);
+      total = weightsLength(head);
+      if (total > 0) {
+        address = embedder.weightsAddress(total);
+        copyWeights(head, address, 0, total);
+      } else if (head.byteLength > MAX_WEIGHTS_HEAD_BYTES) {
+        throw new WeightsError(`its header is longer than ${MAX_WEIGHTS_HEAD_BYTES} bytes`);
+      }
+    }
+    received += chunk.byteLength;
+    if (done) break;
+    buffer = chunk.buffer as ArrayBuffer;
+  }
+  if (total === 0 || received < total) {
+    throw new WeightsError(`the file ends after ${received} bytes; its header describes ${total === 0 ? "more" : total}`);
+  }
+  refusedByEmbedder(() => embedder.loadModel());
+  return received;
+}
+
+function weightsLength(head: Uint8Array): number {
+  wasmBytes(embedder.inputAddress(head.byteLength), head.byteLength).set(head);
+  const total = refusedByEmbedder(() => embedder.weightsLength(head.byteLength));
+  if (total > MAX_WEIGHTS_BYTES) throw new WeightsError(`expected at most ${MAX_WEIGHTS_BYTES} bytes; its header describes ${total}`);
+  return total;
+}
+
+function copyWeights(chunk: Uint8Array, address: number, offset: number, total: number): void {
+  if (offset + chunk.byteLength > total) {
+    throw new WeightsError(`the file goes on after the ${total} bytes that its header describes`);
+  }
+  wasmBytes(address + offset, chunk.byteLength).set(chunk);
+}
+
+/** The embedder throws plain errors with the reason; a trap is another thing and passes. */
+function refusedByEmbedder<T>(call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    if (error instanceof WebAssembly.RuntimeError) throw error;
+    throw new WeightsError((error as Error).message);
+  }
+}
+
+/** A trap leaves an instance that must not be used again: the next request loads into a new one. */
+function recoverFromTrap(trap: WebAssembly.RuntimeError): ApiError {
+  log({ event: "embedder_trapped", detail: String(trap) });
+  sharedModel.value = undefined;
+  embedder.replaceInstance();
+  embedder.begin(0);
+  return modelUnavailable("The embedder failed and is being replaced.");
+}
+
+function modelUnavailable(reason: string): ApiError {
+  return new ApiError("model_unavailable", `The model is not available. ${reason} Try again.`, null,
+    { "retry-after": String(RETRY_UNAVAILABLE_SECONDS) });
+}
+
+function modelKey(env: Env): string {
+  return env.MODEL_KEY || "model-weights";
+}
+
+function versionInKey(key: string): string | undefined {
+  return /-([0-9a-f]{12})$/.exec(key)?.[1];
+}
+
+function modelVersion(env: Env): string {
+  return sharedModel.value?.version ?? versionInKey(modelKey(env)) ?? "unknown";
+}
+
+// --------------------------------------------------------------------------------------------- token ids
+
+/** The texts of the cl100k_base ids; public/cl100k_base.bin, which scripts/build-cl100k.ts makes. */
+interface TokenTable {
+  /** The whole file. */
+  bytes: Uint8Array;
+  /** [TOKEN_ID_COUNT + 1]: where in `bytes` the text of each id starts, and where the last one ends. */
+  starts: Uint32Array;
+}
+
+/**
+ * The table lies in the static assets: in the bundle it would add 429 kB to the upload and 41 ms to the
+ * start of every isolate, most of which never see a token id; fetched at need, it costs 6 ms once.
+ */
+const sharedTokenTable = new SharedLoad(loadTokenTable);
+
+async function tokenTable(env: Env, ctx: ExecutionContext): Promise<TokenTable> {
+  return sharedTokenTable.value ?? sharedTokenTable.get(env, ctx);
+}
+
+async function loadTokenTable(env: Env): Promise<TokenTable> {
+  try {
+    // Any host will do: only the path counts.
+    const response = await env.ASSETS?.fetch("https://assets.local/cl100k_base.bin");
+    if (!response?.ok) throw new Error(`the static assets answered ${response?.status ?? "nothing"}`);
+    return readTokenTable(await response.arrayBuffer());
+  } catch (error) {
+    log({ event: "token_table_load_failed", detail: String(error) });
+    throw modelUnavailable("The table of token ids could not be read; texts as strings do not need it.");
+  }
+}
+
+/** A u32 with the number of ids, the length of each one's text as a byte, the texts in the order of their ids. */
+function readTokenTable(file: ArrayBuffer): TokenTable {
+  const bytes = new Uint8Array(file);
+  const count = bytes.length < 4 ? 0 : new DataView(file).getUint32(0, true);
+  if (count !== TOKEN_ID_COUNT) throw new Error(`the table holds ${count} token ids, expected ${TOKEN_ID_COUNT}`);
+  const starts = new Uint32Array(count + 1);
+  let start = 4 + count;
+  for (let id = 0; id < count; id++) {
+    starts[id] = start;
+    start += bytes[4 + id] ?? 0;
+  }
+  starts[count] = start;
+  if (start !== bytes.length) throw new Error(`the table has ${bytes.length} bytes; its lengths add up to ${start}`);
+  return { bytes, starts };
+}
+
+function decodeTokenIds(table: TokenTable, input: (string | number[])[]): string[] {
+  // One id can stand for 128 bytes: the texts behind a body may not be larger than a body.
+  let textBytes = 0;
+  for (const item of input) if (typeof item !== "string") textBytes += decodedBytes(table, item);
+  if (textBytes > MAX_BODY_BYTES) {
+    throw new ApiError("request_too_large",
+      `The token ids in 'input' may stand for at most ${MAX_BODY_BYTES} bytes of text; got ${textBytes}.`);
+  }
+  // Bytes that are no UTF-8 become U+FFFD; a byte order mark is text like any other.
+  const decoder = new TextDecoder("utf-8", { fatal: false, ignoreBOM: true });
+  return input.map((item) => (typeof item === "string" ? item : decoder.decode(textOfTokenIds(table, item))));
+}
+
+function textOfTokenIds(table: TokenTable, ids: number[]): Uint8Array {
+  const { bytes, starts } = table;
+  const text = new Uint8Array(decodedBytes(table, ids));
+  let length = 0;
+  for (const id of ids) {
+    // A token has six bytes on average: a loop is faster here than a view and a copy for each.
+    for (let at = starts[id]!; at < starts[id + 1]!; at++) text[length++] = bytes[at]!;
+  }
+  return text;
+}
+
+function decodedBytes({ starts }: TokenTable, ids: number[]): number {
+  return ids.reduce((total, id) => total + starts[id + 1]! - starts[id]!, 0);
+}
+
+// ------------------------------------------------------------------------------------ errors and headers
+
+const ERRORS: Record<ErrorCode, { status: number; type: string }> = {
+  invalid_json: { status: 400, type: "invalid_request_error" },
+  missing_required_parameter: { status: 400, type: "invalid_request_error" },
+  invalid_type: { status: 400, type: "invalid_request_error" },
+  invalid_value: { status: 400, type: "invalid_request_error" },
+  array_above_max_length: { status: 400, type: "invalid_request_error" },
+  max_tokens_per_request: { status: 400, type: "invalid_request_error" },
+  request_too_large: { status: 413, type: "invalid_request_error" },
+  unsupported_media_type: { status: 415, type: "invalid_request_error" },
+  invalid_api_key: { status: 401, type: "invalid_request_error" },
+  unknown_url: { status: 404, type: "invalid_request_error" },
+  method_not_allowed: { status: 405, type: "invalid_request_error" },
+  model_not_found: { status: 404, type: "invalid_request_error" },
+  rate_limit_exceeded: { status: 429, type: "rate_limit_error" },
+  model_unavailable: { status: 503, type: "server_error" },
+  internal_error: { status: 500, type: "server_error" },
+};
+
+const CORS_HEADERS = {
+  "access-control-allow-origin": "*",
+  "access-control-expose-headers":
+    "x-request-id, x-model-version, x-truncated-inputs, retry-after, www-authenticate, allow",
+};
+
+function preflight(request: Request): Answer {
+  return {
+    status: 204,
+    headers: {
+      "access-control-allow-methods": "GET, POST, OPTIONS",
+      // SDKs send headers of their own (x-stainless-*): whatever is asked for is allowed.
+      "access-control-allow-headers": request.headers.get("access-control-request-headers") ?? "authorization, content-type",
+      "access-control-max-age": String(PREFLIGHT_CACHE_SECONDS),
+      vary: "access-control-request-headers",
+    },
+    body: null,
+  };
+}
+
+function allowedMethods(route: Route): string {
+  return route.method === "GET" ? "GET, HEAD, OPTIONS" : `${route.method}, OPTIONS`;
+}
+
+function jsonAnswer(value: object): Answer {
+  return { status: 200, headers: { "content-type": "application/json" }, body: JSON.stringify(value) };
+}
+
+function errorAnswer({ code, message, param, headers }: ApiError): Answer {
+  const { status, type } = ERRORS[code];
+  return { ...jsonAnswer({ error: { message, type, param, code } }), status, headers: { "content-type": "application/json", ...headers } };
+}
+
+function decodePath(path: string): string {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return path;
+  }
+}
+
+/** One line of JSON. Never a text, a key or a stack. */
+function log(line: { event: string } & Record<string, unknown>): void {
+  console.log(JSON.stringify(line));
+}
