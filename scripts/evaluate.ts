@@ -23,7 +23,11 @@ async function main(): Promise<void> {
   }
   const file = readWeights(weights ?? SHIPPED_WEIGHTS);
   console.error(`Measuring ${file.summary}`);
-  const service = await startService({ weights: file.bytes, metadata: { length: file.bytes.length, sha256: file.sha256 } });
+  const service = await startService({
+    weights: file.bytes,
+    metadata: { length: file.bytes.length, sha256: file.sha256 },
+    onLog: (line) => console.error(line), // standard output is the table's alone
+  });
   try {
     process.exitCode = await score(python, service.url, passedOn);
   } finally {

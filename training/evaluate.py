@@ -26,7 +26,6 @@ from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # everything is local: a missing file must fail, not be looked for
 os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
-os.environ.setdefault("TQDM_DISABLE", "1")
 
 import datasets
 import numpy
@@ -309,7 +308,7 @@ def run_task(task_class: type, evaluation_set: EvaluationSet, task_type: str, ma
     is_split_already = isinstance(rows, datasets.DatasetDict)
     task.dataset = {"default": rows if is_split_already else {"test": rows}}
     task.data_loaded = True
-    return task.evaluate(model, "test", encode_kwargs={"batch_size": BATCH_TEXTS})["default"]["main_score"]
+    return task.evaluate(model, "test", encode_kwargs={"batch_size": BATCH_TEXTS, "show_progress_bar": False})["default"]["main_score"]
 
 
 SPEARMAN, NDCG, ACCURACY, AP = "Spearman", "nDCG@10", "accuracy", "AP"

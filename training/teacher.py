@@ -35,14 +35,15 @@ def main() -> None:
     teacher = Teacher(options.threads, options.max_tokens, options.precision)
     shards = [*shards_of("words", options.words, options), *shards_of("texts", options.texts, options)]
     remaining = [shard for shard in shards if not shard.vectors_file.exists()]
-    texts_left, start = sum(len(shard.texts) for shard in remaining), time.monotonic()
-    texts_done = 0
+    texts_left, characters_left = count(remaining)
+    texts_done, characters_done, start = 0, 0, time.monotonic()
     for shard in remaining:
         vectors, tokens = teacher.encode(shard.texts)
         shard.write(vectors)
-        texts_done += len(shard.texts)
+        shard_texts, shard_characters = count([shard])
+        texts_done, characters_done = texts_done + shard_texts, characters_done + shard_characters
         elapsed = time.monotonic() - start
-        eta = elapsed / texts_done * (texts_left - texts_done)
+        eta = elapsed / characters_done * (characters_left - characters_done)
         print(
             f"{shard.vectors_file.name}: {texts_done:,} of {texts_left:,} texts, {texts_done / elapsed:,.0f} texts/s, "
             f"{tokens / len(shard.texts):.1f} tokens a text, {eta / 60:.0f} min left",
@@ -71,6 +72,11 @@ def parse_options() -> argparse.Namespace:
     if not options.texts and not options.words:
         parser.error("name --texts or --words")
     return options
+
+
+def count(shards: list["Shard"]) -> tuple[int, int]:
+    """Texts and their characters: words alone are much shorter than the texts after them."""
+    return sum(len(shard.texts) for shard in shards), sum(len(text) for shard in shards for text in shard.texts)
 
 
 class Shard:
