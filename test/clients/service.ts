@@ -1,7 +1,9 @@
-// The Worker that the suites talk to: the one at EMBEDDINGS_BASE_URL (…/v1), or one started here.
+// The Worker that the suites talk to: the one at EMBEDDINGS_BASE_URL, which ends in /v1, or one started here.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { SHIPPED_WEIGHTS } from "../../scripts/project.js";
+import { startService } from "../harness.js";
 
 export interface Service {
   baseURL: string;
@@ -18,7 +20,8 @@ export const TEXTS = [
 export async function serviceUnderTest(): Promise<Service> {
   const given = process.env.EMBEDDINGS_BASE_URL;
   if (given !== undefined) return { baseURL: given, close: async () => {} };
-  throw new Error("TODO");
+  const service = await startService({ weights: readFileSync(SHIPPED_WEIGHTS), assets: true });
+  return { baseURL: `${service.url}/v1`, close: () => service.stop() };
 }
 
 /** What the other clients are measured against: the endpoint's own numbers, read with nothing but fetch. */
