@@ -151,14 +151,15 @@ async function checkRateLimit(env: Env, client: string): Promise<void> {
 async function createEmbeddings(context: Context): Promise<Answer> {
   const { request, env, ctx, sizes } = context;
   checkContentType(request);
-  const body = await readBody(request);
-  sizes.bytes = body.byteLength;
+  const body = await readBody(request, sizes);
   const { input, model: modelName, base64, dimensions } = parseEmbeddingsRequest(parseJson(body));
   sizes.inputs = input.length;
   // Token ids need their table; text, which is what most people send, does not wait for it.
-  const needsTable = input.some((item) => typeof item !== "string");
-  const [model, table] = await Promise.all([loadedModel(env, ctx), needsTable ? tokenTable(env, ctx) : undefined]);
-  const texts = table === undefined ? (input as string[]) : decodeTokenIds(table, input);
+  const isText = input.every((item) => typeof item === "string");
+  const texts = isText ? input : decodeTokenIds(await tokenTable(env, ctx), input);
+  let model = await loadedModel(env, ctx);
+  // From here to the last vector there is no pause; a trap in another request may have come just before.
+  while (model !== sharedModel.value) model = await loadedModel(env, ctx);
   if (dimensions !== undefined && (dimensions < 1 || dimensions > model.dimensions)) {
     throw new ApiError("invalid_value",
       `'dimensions' must be from 1 to ${model.dimensions} with this model; got ${dimensions}.`, "dimensions");
@@ -229,23 +230,24 @@ function checkContentType(request: Request): void {
 }
 
 /** Counts while it reads, whatever Content-Length says. */
-async function readBody(request: Request): Promise<Uint8Array> {
+async function readBody(request: Request, sizes: Context["sizes"]): Promise<Uint8Array> {
   if (request.body === null) return NO_BYTES;
   const reader = request.body.getReader();
   const chunks: Uint8Array[] = [];
-  let byteLength = 0;
   for (;;) {
-    const { value, done } = await reader.read();
+    const { value, done } = await reader.read().catch(() => {
+      throw new ApiError("invalid_json", `The body broke off after ${sizes.bytes} bytes.`);
+    });
     if (done) break;
-    byteLength += value.byteLength;
-    if (byteLength > MAX_BODY_BYTES) {
-      const total = byteLength + (await drain(reader));
+    sizes.bytes += value.byteLength;
+    if (sizes.bytes > MAX_BODY_BYTES) {
+      sizes.bytes += await drain(reader);
       throw new ApiError("request_too_large", `The body may have at most ${MAX_BODY_BYTES} bytes; got ${
-        total > MAX_DRAIN_BYTES ? `more than ${MAX_DRAIN_BYTES}` : total}.`);
+        sizes.bytes > MAX_DRAIN_BYTES ? `more than ${MAX_DRAIN_BYTES}` : sizes.bytes}.`);
     }
     chunks.push(value);
   }
-  return chunks.length === 1 ? chunks[0]! : joined(chunks, byteLength);
+  return chunks.length === 1 ? chunks[0]! : joined(chunks, sizes.bytes);
 }
 
 function joined(chunks: Uint8Array[], byteLength: number): Uint8Array {

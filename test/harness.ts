@@ -86,8 +86,13 @@ async function miniflareOptions(options: ServiceOptions): Promise<MiniflareOptio
         routerConfig: { invoke_user_worker_ahead_of_assets: true, has_user_worker: true },
       },
     }),
-    ...(options.onLog && { handleRuntimeStdio: lineReader(options.onLog) }),
+    handleRuntimeStdio: lineReader(options.onLog ?? showUnexpectedLine),
   } as MiniflareOptions;
+}
+
+/** The Worker's own log lines are expected in tests that provoke errors; anything else is worth seeing. */
+function showUnexpectedLine(line: string): void {
+  if (!line.startsWith('{"event":')) console.error(line);
 }
 
 function lineReader(onLine: (line: string) => void) {
