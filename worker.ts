@@ -5,6 +5,7 @@
  */
 import * as embedder from "./embedder-wasm/pkg/embedder_wasm.js";
 import embedderModule from "./embedder-wasm/pkg/embedder_wasm_bg.wasm";
+import openApi from "./openapi.json";
 import { ApiError, MAX_REQUEST_TOKENS, MAX_TEXTS, parseEmbeddingsRequest, quoted, TOKEN_ID_COUNT } from "./validation";
 import type { ErrorCode } from "./validation";
 
@@ -72,6 +73,7 @@ const ROUTES: Record<string, Route> = {
   "/v1/embeddings": { method: "POST", api: true, handle: createEmbeddings },
   "/v1/models": { method: "GET", api: true, handle: listModels },
   "/health": { method: "GET", api: false, handle: reportHealth },
+  "/openapi.json": { method: "GET", api: false, handle: describeApi },
   "/": { method: "GET", api: false, handle: serveAsset },
 };
 
@@ -199,8 +201,25 @@ function describeModel(model: LoadedModel): object {
 }
 
 async function reportHealth({ env, ctx }: Context): Promise<Answer> {
-  const { name, dimensions, dtype } = await loadedModel(env, ctx);
-  return jsonAnswer({ status: "ok", name, dimensions, dtype });
+  return jsonAnswer(describeHealth(await loadedModel(env, ctx)));
+}
+
+function describeHealth({ name, dimensions, dtype }: LoadedModel): object {
+  return { status: "ok", name, dimensions, dtype };
+}
+
+/** openapi.json with the figures of the loaded model; without a model it is still true, only less exact. */
+async function describeApi({ env, ctx }: Context): Promise<Answer> {
+  const model = await loadedModel(env, ctx).catch(() => undefined);
+  if (model === undefined) return jsonAnswer(openApi);
+  const { schemas } = openApi.components;
+  const figures = {
+    Dimensions: { ...schemas.Dimensions, maximum: model.dimensions },
+    ModelId: { ...schemas.ModelId, examples: [model.name] },
+    Model: { ...schemas.Model, examples: [describeModel(model)] },
+    Health: { ...schemas.Health, examples: [describeHealth(model)] },
+  };
+  return jsonAnswer({ ...openApi, components: { ...openApi.components, schemas: { ...schemas, ...figures } } });
 }
 
 async function serveAsset({ request, env }: Context): Promise<Answer> {
