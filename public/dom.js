@@ -64,7 +64,7 @@ export function selectTab(prefix, names, chosen) {
 /** @param {HTMLElement} button @param {() => string} text */
 export function copyButton(button, text) {
   const label = button.textContent ?? "";
-  let timer = 0;
+  let timer = /** @type {ReturnType<typeof setTimeout> | undefined} */ (undefined);
   button.addEventListener("click", async () => {
     const done = await copy(text());
     button.textContent = done ? "Copied" : "Could not copy";

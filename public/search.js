@@ -17,7 +17,7 @@ export function startSearch(page) {
   let knownVersion = "";
   /** @type {AbortController | null} */
   let running = null;
-  let timer = 0;
+  let timer = /** @type {ReturnType<typeof setTimeout> | undefined} */ (undefined);
 
   const documents = field("documents");
   const query = field("query");

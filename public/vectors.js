@@ -135,6 +135,7 @@ export function principalComponents(vectors) {
 
   let seed = 1;
   const random = () => (seed = (seed * 16807) % 2147483647) / 2147483647 - 0.5;
+  /** @type {Float64Array[]} */
   let basis = Array.from({ length: width }, () => Float64Array.from({ length: size }, random));
   let strengths = new Array(width).fill(0);
   for (let round = 0; round < 200; round++) {
