@@ -14,7 +14,7 @@ after(() => service.stop());
 const TEXTS: { name: string; ids: number[]; text: string }[] = [
   { name: "words", ids: [15339, 1917], text: "hello world" },
   { name: "accents", ids: [791, 95980, 588, 53050], text: "The naïve café" },
-  { name: "an emoji and kanji in pieces", ids: [9468, 239, 102, 378, 235, 9468, 248, 222, 220, 95399, 16995], text: "👩‍🚀 速い" },
+  { name: "an emoji in pieces", ids: [9468, 239, 102, 378, 235, 9468, 248, 222], text: "👩‍🚀" },
   { name: "a byte order mark", ids: [3305, 15339], text: "\ufeffhello" },
   { name: "half a surrogate pair", ids: [64, 5809, 65], text: "a\ud800b" },
   { name: "half an emoji", ids: [15339, 9468, 239], text: "hello\ufffd" },
@@ -59,7 +59,8 @@ test("without the table ids are answered with 503 and text as ever", async () =>
     assert.equal(answer.headers.get("retry-after"), "1");
     assert.deepEqual(await answer.json(), {
       error: {
-        message: "The model is not available. The table of token ids could not be read; texts as strings do not need it. Try again.",
+        message:
+          "The model is not available. The table of token ids could not be read; texts as strings do not need it. Try again.",
         type: "server_error",
         param: null,
         code: "model_unavailable",

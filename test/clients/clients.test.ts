@@ -9,7 +9,14 @@ import { Settings } from "llamaindex";
 import OpenAI from "openai";
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { assertSameVectors, installedVersion, plainEmbeddings, serviceUnderTest, TEXTS, type Service } from "./service.js";
+import {
+  assertSameVectors,
+  installedVersion,
+  plainEmbeddings,
+  serviceUnderTest,
+  TEXTS,
+  type Service,
+} from "./service.js";
 
 const KEY = "any-key";
 const MODEL = "text-embedding-3-small";
@@ -26,7 +33,11 @@ const CLIENTS: Client[] = [
     packages: ["openai"],
     async embed(baseURL, texts, dimensions) {
       const client = new OpenAI({ baseURL, apiKey: KEY });
-      const answer = await client.embeddings.create({ model: MODEL, input: texts, ...(dimensions && { dimensions }) });
+      const answer = await client.embeddings.create({
+        model: MODEL,
+        input: texts,
+        ...(dimensions && { dimensions }),
+      });
       return answer.data.map((item) => item.embedding);
     },
   },
@@ -101,7 +112,10 @@ const CLIENTS: Client[] = [
       const provider = createOpenAI({ baseURL, apiKey: KEY });
       const providerOptions = dimensions && { providerOptions: { openai: { dimensions } } };
       return Promise.all(
-        texts.map(async (value) => (await embed({ model: provider.embedding(MODEL), value, ...providerOptions })).embedding),
+        texts.map(
+          async (value) =>
+            (await embed({ model: provider.embedding(MODEL), value, ...providerOptions })).embedding,
+        ),
       );
     },
   },
@@ -138,12 +152,18 @@ for (const client of CLIENTS) {
   const versions = client.packages.map(installedVersion).join(", ");
 
   test(`${client.name} gets the vectors of a plain request (${versions})`, async () => {
-    assertSameVectors(await client.embed(service.baseURL, TEXTS), await plainEmbeddings(service.baseURL, TEXTS));
+    assertSameVectors(
+      await client.embed(service.baseURL, TEXTS),
+      await plainEmbeddings(service.baseURL, TEXTS),
+    );
   });
 
   test(`${client.name} gets fewer dimensions when it asks for them (${versions})`, async () => {
     const vectors = await client.embed(service.baseURL, TEXTS, 8);
-    assert.deepEqual(vectors.map((vector) => vector.length), TEXTS.map(() => 8));
+    assert.deepEqual(
+      vectors.map((vector) => vector.length),
+      TEXTS.map(() => 8),
+    );
     assertSameVectors(vectors, await plainEmbeddings(service.baseURL, TEXTS, { dimensions: 8 }));
   });
 }

@@ -27,9 +27,14 @@ test(`a bad request raises BadRequestError with the Worker's own message (${inst
 
 test("a wrong key raises AuthenticationError, the right one gets an answer", () =>
   withService({ bindings: { API_KEY: KEY } }, async (service) => {
-    const error = await rejection(clientOf(service, { apiKey: "wrong" }).embeddings.create({ model: MODEL, input: "hello" }));
+    const error = await rejection(
+      clientOf(service, { apiKey: "wrong" }).embeddings.create({ model: MODEL, input: "hello" }),
+    );
     assert.ok(error instanceof OpenAI.AuthenticationError);
-    assert.equal(error.message, "401 The API key is wrong: expected one of this endpoint's keys after 'Bearer '.");
+    assert.equal(
+      error.message,
+      "401 The API key is wrong: expected one of this endpoint's keys after 'Bearer '.",
+    );
     assert.equal(error.code, "invalid_api_key");
     const answer = await clientOf(service, { apiKey: KEY }).embeddings.create({ model: MODEL, input: "hello" });
     assert.equal(answer.data.length, 1);
@@ -39,7 +44,10 @@ test("a base URL without /v1 raises NotFoundError, which says what is missing", 
   const client = new OpenAI({ baseURL: open.url, apiKey: KEY });
   const error = await rejection(client.embeddings.create({ model: MODEL, input: "hello" }));
   assert.ok(error instanceof OpenAI.NotFoundError);
-  assert.equal(error.message, "404 Unknown request URL: POST /embeddings. The base URL of clients ends in /v1.");
+  assert.equal(
+    error.message,
+    "404 Unknown request URL: POST /embeddings. The base URL of clients ends in /v1.",
+  );
 });
 
 test("the models are listed, the listed one is described, another is not found", async () => {
@@ -74,7 +82,10 @@ test("a rate limit is waited out for as long as retry-after says, and the reques
     await client.embeddings.create({ model: MODEL, input: "hello" });
     const answer = await client.embeddings.create({ model: MODEL, input: "hello" });
     assert.equal(answer.data.length, 1);
-    assert.deepEqual(attempts.map((attempt) => attempt.status), [200, 429, 200]);
+    assert.deepEqual(
+      attempts.map((attempt) => attempt.status),
+      [200, 429, 200],
+    );
     const [, refused, served] = attempts;
     // Timers may be some milliseconds early.
     assert.ok(served!.started - refused!.started >= 9_990, `waited ${served!.started - refused!.started} ms`);
@@ -83,12 +94,16 @@ test("a rate limit is waited out for as long as retry-after says, and the reques
 test("a 503 while the weights cannot be read is tried again and then answered", async () => {
   const weights = seededWeights({ vocabSize: 64, dimensions: 8, maxSeqLen: 16 });
   let reads = 0;
-  const kv = (): Response => (++reads === 1 ? new Response("", { status: 500 }) : new Response(weights.slice()));
+  const kv = (): Response =>
+    ++reads === 1 ? new Response("", { status: 500 }) : new Response(weights.slice());
   await withService({ kv }, async (service) => {
     const { attempts, fetch } = watchedFetch();
     const answer = await clientOf(service, { fetch }).embeddings.create({ model: MODEL, input: "hello" });
     assert.equal(answer.data[0]?.embedding.length, 8);
-    assert.deepEqual(attempts.map((attempt) => attempt.status), [503, 200]);
+    assert.deepEqual(
+      attempts.map((attempt) => attempt.status),
+      [503, 200],
+    );
     assert.equal(reads, 2);
   });
 });

@@ -41,7 +41,17 @@ const ALPHABETS: [name: string, first: number, last: number][] = [
   ["high surrogates, alone", 0xd800, 0xdbff],
   ["low surrogates, alone", 0xdc00, 0xdfff],
 ];
-const PIECES = ["the quick brown fox", "👩‍👩‍👧‍👦", "<|endoftext|>", "\ufeff", "\r\n", "    ", "e\u0301", "don't", "3.14159"];
+const PIECES = [
+  "the quick brown fox",
+  "👩‍👩‍👧‍👦",
+  "<|endoftext|>",
+  "\ufeff",
+  "\r\n",
+  "    ",
+  "e\u0301",
+  "don't",
+  "3.14159",
+];
 
 const encoder = new Tiktoken(cl100k);
 const texts = randomTexts();
@@ -71,8 +81,13 @@ test(`${TEXT_COUNT} texts get the same vectors as ids and as strings, bit for bi
 test("ids that end in the middle of a character get the vectors of the text with U+FFFD for it", async () => {
   const table = readTable();
   const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
-  const cut = ids.filter((text) => text.length > 2).slice(0, TEXTS_PER_REQUEST).map((text) => text.slice(1, -1));
-  const decoded = cut.map((text) => decoder.decode(Buffer.concat(text.map((id) => table[id] ?? Buffer.alloc(0)))));
+  const cut = ids
+    .filter((text) => text.length > 2)
+    .slice(0, TEXTS_PER_REQUEST)
+    .map((text) => text.slice(1, -1));
+  const decoded = cut.map((text) =>
+    decoder.decode(Buffer.concat(text.map((id) => table[id] ?? Buffer.alloc(0)))),
+  );
   const broken = decoded.filter((text, i) => text.includes("\ufffd") && !texts[i]?.includes("\ufffd")).length;
   assert.ok(broken > 100, `only ${broken} of the texts were cut within a character`);
   await assertSameAnswer(cut, decoded);
@@ -106,7 +121,8 @@ function randomTexts(): string[] {
     for (let runs = 1 + below(5); runs > 0; runs--) {
       if (below(8) === 0) text += PIECES[below(PIECES.length)];
       const [, first, last] = ALPHABETS[below(ALPHABETS.length)]!;
-      for (let length = 1 + below(12); length > 0; length--) text += String.fromCodePoint(first + below(last - first + 1));
+      for (let length = 1 + below(12); length > 0; length--)
+        text += String.fromCodePoint(first + below(last - first + 1));
       if (below(2) === 0) text += " ";
     }
     return text;
