@@ -1,0 +1,150 @@
+// The example against the real Worker with the shipped weights, on this project's own documents, whatever they
+// say at the time.
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { PROJECT_ROOT, SHIPPED_WEIGHTS } from "../../scripts/project.js";
+import { seededWeights, startService, type Service } from "../../test/harness.js";
+
+const WEIGHTS = readFileSync(SHIPPED_WEIGHTS);
+let folder: string;
+let service: Service;
+let indexFile: string;
+
+before(async () => {
+  folder = mkdtempSync(join(tmpdir(), "search-markdown-"));
+  indexFile = join(folder, "index.db");
+  service = await startService({ weights: WEIGHTS, metadata: { length: WEIGHTS.length, sha256: "a".repeat(64) } });
+});
+
+after(async () => {
+  await service?.stop();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+interface Outcome {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+function search(args: string[], url = service.url): Promise<Outcome> {
+  const command = ["--import", "tsx", join(import.meta.dirname, "search.ts"), ...args, "--index", indexFile];
+  const env = { ...process.env, EMBEDDINGS_BASE_URL: `${url}/v1` };
+  return new Promise((resolve) => {
+    execFile(process.execPath, command, { env, cwd: import.meta.dirname }, (error, stdout, stderr) => {
+      resolve({ code: error ? Number(error.code) : 0, stdout, stderr });
+    });
+  });
+}
+
+/** What `ask` prints, best first. */
+function resultsOf({ code, stdout, stderr }: Outcome): { similarity: number; file: string; line: number; heading: string }[] {
+  assert.equal(code, 0, stderr);
+  return [...stdout.matchAll(/^(-?[\d.]+) {2}(.+?):(\d+) {2}(.*)$/gm)].map(([, similarity, file, line, heading]) => ({
+    similarity: Number(similarity),
+    file: file!,
+    line: Number(line),
+    heading: heading!,
+  }));
+}
+
+/** The project's own documents, those that people read. */
+function copyDocuments(): string[] {
+  const names = ["README.md", "CHANGELOG.md", "SECURITY.md", "model/README.md", "model/FORMAT.md"];
+  const present = names.filter((name) => existsSync(join(PROJECT_ROOT, name)));
+  for (const name of [...present, "examples/search-markdown/README.md"]) {
+    mkdirSync(join(folder, "documents", name, ".."), { recursive: true });
+    copyFileSync(join(PROJECT_ROOT, name), join(folder, "documents", name));
+  }
+  return present;
+}
+
+test("indexes the project's documents and finds each passage by its own words", async () => {
+  const present = copyDocuments();
+  const indexed = await search(["index", join(folder, "documents")]);
+  assert.equal(indexed.code, 0, indexed.stderr);
+  const counts = /^(\d+) passages of (\d+) files are in .*, embedded by model aaaaaaaaaaaa\.$/m.exec(indexed.stdout);
+  assert.ok(counts, indexed.stdout);
+  assert.equal(Number(counts[2]), present.length + 1);
+  assert.ok(Number(counts[1]) > present.length);
+
+  const readme = readFileSync(join(import.meta.dirname, "README.md"), "utf8").split("\n");
+  const questions = readme.flatMap((line, i) => (line.split(" ").length > 14 && !line.startsWith("|") ? [{ line, at: i + 1 }] : []));
+  assert.ok(questions.length >= 5);
+  for (const { line, at } of questions.slice(0, 5)) {
+    const found = resultsOf(await search(["ask", line, "--top", "3"]));
+    assert.equal(found.length, 3);
+    assert.deepEqual(found.map(({ similarity }) => similarity), found.map(({ similarity }) => similarity).sort((a, b) => b - a));
+    assert.ok(
+      found.some(({ file, line: from }) => file === join("examples", "search-markdown", "README.md") && from <= at && at < from + 40),
+      `line ${at} is not among the results for itself: ${JSON.stringify(found)}`,
+    );
+  }
+});
+
+test("answers a question with the passage that is about it, and says where that stands", async () => {
+  mkdirSync(join(folder, "notes", "more"), { recursive: true });
+  writeFileSync(join(folder, "notes", "cooking.md"), [
+    "# Cooking", "", "## Bread", "", "Mix flour, water, salt and yeast. Let the dough rise, then bake it in a hot oven.",
+    "", "```sh", "# this is a comment, not a heading", "bake bread", "```", "", "## Soup", "", "Simmer onions, carrots and lentils in vegetable stock.",
+  ].join("\n"));
+  writeFileSync(join(folder, "notes", "more", "garden.md"), "Roses want sun and water.\n\n# Tools\n\nSharpen the spade and oil the shears before winter.\n");
+  mkdirSync(join(folder, "notes", "node_modules"));
+  writeFileSync(join(folder, "notes", "node_modules", "other.md"), "# Bread\n\nNot a document of the user.\n");
+  const indexed = await search(["index", join(folder, "notes")]);
+  assert.match(indexed.stdout, /^4 passages of 2 files/, indexed.stderr);
+
+  const [bread] = resultsOf(await search(["ask", "baking dough from flour and yeast", "--top", "1"]));
+  assert.deepEqual([bread?.file, bread?.line, bread?.heading], ["cooking.md", 5, "Cooking › Bread"]);
+  const [garden] = resultsOf(await search(["ask", "do roses need sun"]));
+  assert.deepEqual([garden?.file, garden?.line, garden?.heading], [join("more", "garden.md"), 1, ""]);
+});
+
+test("refuses to mix models: the index names one, the endpoint another", async () => {
+  const before = statSync(indexFile).mtimeMs;
+  for (const dimensions of [8, 384]) {
+    const weights = seededWeights({ vocabSize: 64, dimensions, maxSeqLen: 64 });
+    const other = await startService({ weights, metadata: { length: weights.length, sha256: "b".repeat(64) } });
+    try {
+      const refused = await search(["ask", "bread"], other.url);
+      assert.equal(refused.code, 1);
+      assert.equal(refused.stdout, "");
+      assert.equal(
+        refused.stderr.trim(),
+        `error: ${indexFile} was made with model aaaaaaaaaaaa, and ${other.url}/v1 now serves model bbbbbbbbbbbb. ` +
+          "Their vectors cannot be compared: run `search.ts index <folder>` again.",
+      );
+      assert.equal(statSync(indexFile).mtimeMs, before, "the index is left as it was");
+    } finally {
+      await other.stop();
+    }
+  }
+});
+
+const MISTAKES = [
+  { name: "a folder that is not there", args: ["index", join("no", "such", "folder")], says: /^error: there is no folder .*such.folder$/ },
+  { name: "no command", args: [], says: /^error: usage: search\.ts index <folder> \| search\.ts ask/ },
+  { name: "an empty question", args: ["ask", ""], says: /^error: .*input/i },
+  { name: "a number of results that is none", args: ["ask", "bread", "--top", "many"], says: /^error: --top is a number of passages from 1 to 100; got many$/ },
+];
+
+for (const { name, args, says } of MISTAKES) {
+  test(`says in one line what is wrong: ${name}`, async () => {
+    const { code, stderr, stdout } = await search(args);
+    assert.equal(code, 1);
+    assert.match(stderr.trim(), says);
+    assert.equal(stdout, "");
+  });
+}
+
+test("an endpoint that does not answer leaves the old index as it was", async () => {
+  const before = readFileSync(indexFile);
+  const { code, stderr } = await search(["index", join(folder, "notes")], "http://127.0.0.1:9");
+  assert.equal(code, 1);
+  assert.match(stderr, /^error: no answer from http:\/\/127\.0\.0\.1:9\/v1\. Is the Worker running\?/);
+  assert.deepEqual(readFileSync(indexFile), before);
+});
