@@ -40,7 +40,7 @@ export const compareExamples = [
 export const searchExamples = [
   {
     name: "Help pages",
-    query: "I want my money back",
+    query: "is my account safe from hackers",
     documents: [
       "Refunds are paid to the card you used, within five working days of us receiving the return.",
       "To reset your password, choose “Forgot password” on the sign-in page and follow the link in the mail.",
@@ -56,7 +56,7 @@ export const searchExamples = [
   },
   {
     name: "Science",
-    query: "how do plants make food from light",
+    query: "medicine against bacteria",
     documents: [
       "Photosynthesis turns sunlight, water and carbon dioxide into sugar and oxygen in the leaves of plants.",
       "Plate tectonics explains earthquakes, volcanoes and the drift of the continents.",
