@@ -30,7 +30,7 @@ csv.field_size_limit(1 << 30)
 
 def main() -> None:
     options = parse_options()
-    excluded = evaluation_pairs(options.exclude)
+    excluded = evaluation_texts(options.exclude)
     sources = OPEN_SOURCES | OTHER_SOURCES if options.all else OPEN_SOURCES
     pair_dir = options.out / "pairs"
     pair_dir.mkdir(parents=True, exist_ok=True)
@@ -43,10 +43,12 @@ def main() -> None:
         path = pair_dir / f"{name}.tsv"
         with path.open("w", encoding="utf-8") as out:
             out.writelines(f"{anchor}\t{positive}\n" for anchor, positive in kept)
-        note = f", {pairs.excluded} that are evaluation pairs left out" if pairs.excluded else ""
+        note = f", {pairs.excluded} with an evaluation text left out" if pairs.excluded else ""
         print(f"{path}: {len(kept):,} of {len(pairs.kept):,} pairs{note}", file=sys.stderr)
     if options.texts:
-        write_texts(options, everything)
+        for name, make_pairs in TEXT_ONLY_SOURCES.items():
+            everything[name] = finish_pairs(make_pairs(options.data, rng_of(options.seed, name)), excluded).kept
+        write_texts(options, everything, excluded)
 
 
 def parse_options() -> argparse.Namespace:
@@ -54,7 +56,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True, help="folder of the raw sets")
     parser.add_argument("--out", type=Path, required=True, help="output folder")
     parser.add_argument("--all", action="store_true", help="add the sets whose terms restrict use")
-    parser.add_argument("--exclude", type=Path, help="folder of the evaluation sets; pairs found there are left out")
+    parser.add_argument("--exclude", type=Path, help="folder of the evaluation sets; what has one of their texts is left out")
     parser.add_argument("--cap", type=int, default=CAP_PAIRS, help=f"pairs for each file, default {CAP_PAIRS}")
     parser.add_argument("--texts", type=int, default=0, help="also write at most this many teacher texts")
     parser.add_argument("--seed", type=int, default=1)
@@ -250,9 +252,10 @@ OTHER_SOURCES = {
 # Teacher texts
 
 
-def write_texts(options: argparse.Namespace, everything: dict[str, list[tuple[str, str]]]) -> None:
-    """Texts in rounds: each round takes one text of every passage not yet used up, so that a small N covers
-    all passages before any passage gives a second sentence."""
+def write_texts(
+    options: argparse.Namespace, everything: dict[str, list[tuple[str, str]]], excluded: set[str]
+) -> None:
+    """The texts of both sides of all pairs, each text once, each source up to its cap, and the words in them."""
     counts = collections.Counter()
     seen = set()
     chosen: list[str] = []
@@ -266,7 +269,7 @@ def write_texts(options: argparse.Namespace, everything: dict[str, list[tuple[st
                 seen.add(hash(side))
                 counts.update(WORD.findall(side.lower()))
                 for text in texts_of(side, rng):
-                    if hash(text) not in seen or text == side:
+                    if (hash(text) not in seen or text == side) and normalised(text) not in excluded:
                         seen.add(hash(text))
                         taken.append(text)
         cap = TEXT_CAPS.get(name)
@@ -310,24 +313,29 @@ TEXT_CAPS = {
 }
 
 
+# Pairs that are no positives, but whose texts the teacher can tell apart: everyday sentences that differ in a detail.
+TEXT_ONLY_SOURCES = {"nli_small": two_columns("nli_small/pairs", "premise", "hypothesis")}
+
+
 class FinishedPairs:
     def __init__(self) -> None:
         self.kept: list[tuple[str, str]] = []
         self.excluded = 0
 
 
-def finish_pairs(pairs, excluded: set[tuple[str, str]]) -> FinishedPairs:
-    """Cleans, cuts, removes repeated pairs, pairs of a text with itself and evaluation pairs."""
+def finish_pairs(pairs, excluded: set[str]) -> FinishedPairs:
+    """Cleans, cuts, removes repeated pairs, pairs of a text with itself and pairs with an evaluation text."""
     result = FinishedPairs()
     seen = set()
     for anchor, positive in pairs:
         anchor, positive = clean(anchor), clean(positive)
-        key = pair_key(anchor, positive)
-        if not key[0] or key[0] == key[1] or hash(key) in seen:
+        first, second = normalised(anchor), normalised(positive)
+        key = hash((first, second) if first <= second else (second, first))
+        if not first or first == second or key in seen:
             continue
-        seen.add(hash(key))
-        without_headword = pair_key(anchor.split(": ", 1)[-1], positive)  # the anchors of wordnet_example
-        if key in excluded or without_headword in excluded:
+        seen.add(key)
+        without_headword = normalised(anchor.split(": ", 1)[-1])  # wordnet's "lemma: gloss"
+        if first in excluded or second in excluded or without_headword in excluded:
             result.excluded += 1
             continue
         result.kept.append((anchor, positive))
@@ -336,11 +344,6 @@ def finish_pairs(pairs, excluded: set[tuple[str, str]]) -> FinishedPairs:
 
 def clean(text: str) -> str:
     return " ".join(text.split()[:MAX_PASSAGE_WORDS])
-
-
-def pair_key(first: str, second: str) -> tuple[str, str]:
-    first, second = normalised(first), normalised(second)
-    return (first, second) if first <= second else (second, first)
 
 
 def normalised(text: str) -> str:
@@ -369,38 +372,26 @@ def sentences(text: str) -> list[str]:
     return [part for part in parts if len(part.split()) >= MIN_SENTENCE_WORDS]
 
 
-def evaluation_pairs(folder: Path | None) -> set[tuple[str, str]]:
-    """Every pair of texts that an evaluation set compares (STS, paraphrase) or judges relevant."""
+def evaluation_texts(folder: Path | None) -> set[str]:
+    """Every sentence, query, title and document of the evaluation sets, normalised. Texts of fewer words than a
+    sentence has are everybody's, such as a lemma or a name."""
+    texts = set()
     if folder is None:
-        return set()
-    pairs = set()
+        return texts
     for file in sorted(folder.glob("*/*.tsv.gz")):
-        with gzip.open(file, "rt", encoding="utf-8", newline="") as text:
-            rows = csv.reader(text, delimiter="\t", quoting=csv.QUOTE_NONE)
+        with gzip.open(file, "rt", encoding="utf-8", newline="") as lines:
+            rows = csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
             header = next(rows)
-            for first, second in PAIR_COLUMNS:
-                if first in header and second in header:
-                    a, b = header.index(first), header.index(second)
-                    pairs.update(pair_key(row[a], row[b]) for row in rows)
-                    break
-    for file in sorted(folder.glob("*/qrels.tsv.gz")):
-        queries = {row["_id"]: row["text"] for row in json_lines(file.parent / "queries.jsonl.gz")}
-        corpus = {row["_id"]: row for row in json_lines(file.parent / "corpus.jsonl.gz")}
-        for query, document, score in columns(file.parent, "qrels", *QREL_COLUMNS):
-            if float(score) > 0 and query in queries and document in corpus:
-                row = corpus[document]
-                for text in (row.get("title", ""), row["text"], f"{row.get('title', '')} {row['text']}"):
-                    pairs.add(pair_key(queries[query], text))
-    return pairs
+            places = [header.index(name) for name in EVALUATION_TEXT_COLUMNS if name in header]
+            texts.update(normalised(row[place]) for row in rows for place in places)
+    for file in sorted(folder.glob("*/*.jsonl.gz")):
+        with gzip.open(file, "rt", encoding="utf-8") as lines:
+            for row in map(json.loads, lines):
+                texts.update((normalised(row.get("title", "")), normalised(clean(row["text"]))))
+    return {text for text in texts if len(text.split()) >= MIN_SENTENCE_WORDS}
 
 
-PAIR_COLUMNS = [("s1", "s2"), ("q1", "q2")]
-QREL_COLUMNS = ("query-id", "corpus-id", "score")
-
-
-def json_lines(file: Path):
-    with gzip.open(file, "rt", encoding="utf-8") as text:
-        return [json.loads(line) for line in text]
+EVALUATION_TEXT_COLUMNS = ("s1", "s2", "q1", "q2", "text")
 
 
 if __name__ == "__main__":
