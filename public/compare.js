@@ -8,6 +8,7 @@ import * as vectors from "./vectors.js";
 
 const MATRIX_TEXTS = 40; // more cells than this make a table that nobody reads
 const COST_TEXTS = 200; // all pairs at every step: 200 texts take about 10 ms
+const SLOW_MILLISECONDS = 250; // until the button says that it waits
 const TEXTS_SHOWN_AT_ONCE = 100;
 const NOTHING_IN_COMMON = Math.SQRT2; // the distance of two unit vectors at right angles
 
@@ -69,6 +70,13 @@ export function startCompare(page) {
     byId("each").children[first]?.querySelector("summary")?.focus();
   });
   onThemeChange(() => showMatrix());
+  let drawnWidth = 0;
+  new ResizeObserver(([{ contentRect }]) => {
+    if (!result || contentRect.width === drawnWidth || contentRect.width === 0) return;
+    drawnWidth = contentRect.width;
+    showScatter();
+    showCosts();
+  }).observe(byId("compare-results"));
 
   return { run, modelKnown };
 
@@ -102,6 +110,7 @@ export function startCompare(page) {
     running?.abort();
     const mine = (running = new AbortController());
     byId("panel-compare").setAttribute("aria-busy", "true");
+    const slow = setTimeout(() => (byId("embed").textContent = "Embedding…"), SLOW_MILLISECONDS);
     try {
       const options = { model: page.modelName, signal: mine.signal };
       page.sent("compare", { input: lines, dimensions: wanted });
@@ -129,8 +138,10 @@ export function startCompare(page) {
       if (page.keyRefused(error)) return showError("compare", "Not sent through: see the API key above.");
       showError(error.place === "request" ? "compare" : error.place, error.sentence);
     } finally {
+      clearTimeout(slow);
       if (running === mine) {
         running = null;
+        byId("embed").textContent = "Embed";
         byId("panel-compare").setAttribute("aria-busy", "false");
       }
     }
@@ -168,6 +179,7 @@ export function startCompare(page) {
     byId("compare-results").hidden = false;
     showStale();
     showMatrix();
+    drawnWidth = byId("compare-results").clientWidth;
     showScatter();
     showCosts();
     shown = 0;

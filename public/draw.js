@@ -152,6 +152,11 @@ export function drawScale(place, { from, to, heatOf, ticks, words }) {
   place.replaceChildren(element("span", { class: "words" }, words[0]), element("span", { class: "gauge" }, bar, labels), element("span", { class: "words" }, words[1]));
 }
 
+/** As wide as it will be shown, so that its text has the size that it says. @param {HTMLElement} place */
+function drawingWidth(place) {
+  return Math.max(280, Math.min(640, place.clientWidth || 440));
+}
+
 // ---- the scatter plot
 
 /**
@@ -159,7 +164,8 @@ export function drawScale(place, { from, to, heatOf, ticks, words }) {
  * @param {HTMLElement} place @param {{ points: [number, number][], texts: string[], label: string, onPoint: (index: number) => void }} content
  */
 export function drawScatter(place, { points, texts, label, onPoint }) {
-  const [width, height] = [440, 320];
+  const width = drawingWidth(place);
+  const height = Math.round(width * 0.72);
   const numbered = points.length <= 60;
   const radius = numbered ? 11 : 4;
   const margin = radius + 8;
@@ -221,7 +227,7 @@ function placeCaptions(marks, texts, width, radius) {
   const taken = marks.map(({ x, y }) => ({ from: x - radius, to: x + radius, y }));
   const captions = [];
   for (const { x, y, indices } of marks) {
-    for (const length of [24, 14]) {
+    for (const length of [36, 24, 14]) {
       const text = shorten(texts[indices[0]], length);
       const long = text.length * perCharacter;
       const gap = radius + 5;
@@ -248,7 +254,8 @@ function placeCaptions(marks, texts, width, radius) {
  * @param {HTMLElement} place @param {{ costs: import("./vectors.js").DimensionCost[], chosen: import("./vectors.js").DimensionCost, label: string }} content
  */
 export function drawCosts(place, { costs, chosen, label }) {
-  const [width, height, left, bottom, top] = [440, 240, 44, 34, 12];
+  const width = drawingWidth(place);
+  const [height, left, bottom, top] = [Math.round(width * 0.54), 44, 34, 12];
   const first = Math.log2(costs[0].dimensions);
   const last = Math.log2(costs[costs.length - 1].dimensions);
   const largest = Math.max(...costs.map((cost) => cost.max), 0.05);

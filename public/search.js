@@ -132,7 +132,7 @@ export function startSearch(page) {
       .map((text, index) => ({ text, index, score: cosine(asked, known.get(text) ?? new Float32Array(asked.length)) }))
       .sort((a, b) => (Number.isNaN(b.score) ? -1 : Number.isNaN(a.score) ? 1 : b.score - a.score))
       .slice(0, RANKS_SHOWN);
-    const words = new Set(wordsOf(question).filter((word) => word.length > 3));
+    const words = new Set(wordsOf(question).filter((word) => word.length > 4));
     moveTo(
       byId("ranking"),
       ranked.map(({ text, index, score }) => {

@@ -531,7 +531,7 @@ test("works with the keyboard alone", async () => {
   await page.locator("#ranking li").first().waitFor();
   await tabTo("query");
   await keys.press("Control+A");
-  await keys.type("tracking number");
+  await keys.type("parcel tracking number");
   await page.locator("#ranking .shared").first().waitFor();
 });
 
