@@ -61,7 +61,9 @@ def main() -> None:
     scores = measure(chosen, data, embed)
     print(markdown_table(name, chosen, scores, data))
     if options.json:
-        options.json.write_text(json.dumps({"model": name, "scores": scores}, indent=2) + "\n", encoding="utf-8")
+        facts = {"texts_per_core_second": embed.texts_per_core_second(data)} if isinstance(embed, Command) else {}
+        facts = {"model": name, **facts, "scores": scores}
+        options.json.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
 
 
 def parse_options() -> argparse.Namespace:
@@ -152,6 +154,19 @@ class Command:
         if len(values) == 0 or len(values) % len(texts) != 0:
             raise SystemExit(f"{shlex.join(self.arguments)} wrote {len(values)} values for {len(texts)} texts")
         return values.reshape(len(texts), -1)
+
+    def texts_per_core_second(self, data: "Data") -> int:
+        """Texts for each second of processor time; what starting and loading take is measured apart."""
+        columns = data.columns("stsb", "test")
+        texts = (columns["s1"] + columns["s2"]) * 20
+        seconds = [self.processor_seconds(some) for some in (texts[:1], texts)]
+        return round((len(texts) - 1) / (seconds[1] - seconds[0]))
+
+    def processor_seconds(self, texts: list[str]) -> float:
+        before = os.times()
+        self(texts)
+        after = os.times()
+        return after.children_user + after.children_system - before.children_user - before.children_system
 
 
 class Encoder(AbsEncoder):
