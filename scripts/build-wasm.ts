@@ -4,8 +4,8 @@ import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
-import { delimiter, join } from "node:path";
-import { listFiles, PROJECT_ROOT, runAsCommand, UserError } from "./project.js";
+import { delimiter, join, relative } from "node:path";
+import { PROJECT_ROOT, runAsCommand, UserError } from "./project.js";
 
 const CRATE_FOLDER = join(PROJECT_ROOT, "embedder-wasm");
 const PACKAGE_FOLDER = join(CRATE_FOLDER, "pkg");
@@ -78,13 +78,20 @@ function build(): void {
 /** SHA-256 over every file that the wasm is made of: their names and contents in sorted order. */
 export function sourcesHash(): string {
   const hash = createHash("sha256");
-  const files = ["Cargo.toml", "Cargo.lock", "embedder-wasm/Cargo.toml", ...listFiles("embedder-wasm/src")];
+  const files = ["Cargo.toml", "Cargo.lock", "embedder-wasm/Cargo.toml", ...filesBelow("embedder-wasm/src")];
   for (const path of files.sort()) {
     // A checkout that writes other line ends holds the same sources.
     const source = readFileSync(join(PROJECT_ROOT, path), "utf8").replaceAll("\r\n", "\n");
     hash.update(`${path}\0${source}\0`);
   }
   return hash.digest("hex");
+}
+
+/** Paths from the project's root, with forward slashes on every system. */
+function filesBelow(folder: string): string[] {
+  return readdirSync(join(PROJECT_ROOT, folder), { withFileTypes: true, recursive: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => relative(PROJECT_ROOT, join(entry.parentPath, entry.name)).replaceAll("\\", "/"));
 }
 
 /** The hash of the sources that the committed pkg was built from; undefined where there is no pkg. */

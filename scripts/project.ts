@@ -1,5 +1,5 @@
 // Where the project's files are, and how a command ends when it cannot go on.
-import { readdirSync, realpathSync } from "node:fs";
+import { realpathSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -27,12 +27,4 @@ export async function runAsCommand(moduleUrl: string, main: () => Promise<void> 
 /** A flag that a command does not know is the user's to mend as well. */
 function isForTheUser(error: unknown): error is Error {
   return error instanceof UserError || String((error as NodeJS.ErrnoException).code).startsWith("ERR_PARSE_ARGS");
-}
-
-/** All files below a folder, sorted, as paths relative to the project's root with forward slashes. */
-export function listFiles(folder: string): string[] {
-  return readdirSync(join(PROJECT_ROOT, folder), { withFileTypes: true, recursive: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name).slice(PROJECT_ROOT.length + 1).replaceAll("\\", "/"))
-    .sort();
 }

@@ -1,0 +1,235 @@
+// Deploys the Worker and its weights: `npm run deploy`. Every step names the wrangler command that it runs.
+//   -- --weights FILE   another weights file than the shipped one
+//   -- --with-key       makes a key, without which the endpoint then refuses to embed, and prints it once
+import { randomBytes } from "node:crypto";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, join, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { experimental_readRawConfig, type Unstable_RawConfig } from "wrangler";
+import { GENERATED_CONFIG, PROJECT_ROOT, runAsCommand, SHIPPED_WEIGHTS, UserError } from "./project.js";
+import { readWeights, weightsVersion, type WeightsFile, type WeightsMetadata } from "./weights.js";
+import { runWrangler, wranglerCommandLine, type WranglerResult } from "./wrangler.js";
+
+const KV_BINDING = "EMBEDDINGS_MODEL";
+/** A new workers.dev address is known everywhere within a minute or so. */
+const FIRST_ANSWER_TIMEOUT_SECONDS = 120;
+const RETRY_SECONDS = 2;
+const KEY_RANDOM_BYTES = 32;
+
+void runAsCommand(import.meta.url, main);
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({ options: { weights: { type: "string" }, "with-key": { type: "boolean" } } });
+
+  const weights = readWeights(values.weights ?? SHIPPED_WEIGHTS);
+  console.log(weights.summary);
+  const config = readConfig();
+
+  await checkLogin();
+  const namespaceId = configuredNamespaceId(config) ?? (await findOrCreateNamespace(namespaceTitle(config.name)));
+  const modelKey = await uploadWeights(weights, namespaceId);
+
+  const apiKey = values["with-key"] ? `sk-${randomBytes(KEY_RANDOM_BYTES).toString("base64url")}` : undefined;
+  const generated = withModel(config, namespaceId, modelKey);
+  writeJson(GENERATED_CONFIG, generated);
+  const url = await deployWorker(apiKey);
+  writeJson(GENERATED_CONFIG, { ...generated, deployed_url: url });
+  if (apiKey !== undefined) {
+    console.log(`\nAPI key (it is not shown again; clients send it as a bearer token):\n\n  ${apiKey}\n`);
+  }
+  await embedThrough(url, weights, apiKey ?? process.env["API_KEY"]);
+  console.log(`\nDeployed. The base URL for an OpenAI client is ${url}/v1`);
+}
+
+/** The user's own configuration, with all that it sets: routes, variables, environments. */
+function readConfig(): Unstable_RawConfig & { name: string } {
+  const { rawConfig } = experimental_readRawConfig({ config: join(PROJECT_ROOT, "wrangler.toml") });
+  if (typeof rawConfig.name !== "string") throw new UserError('wrangler.toml has no name: put back `name = "embeddings-worker"`');
+  return { ...rawConfig, name: rawConfig.name };
+}
+
+async function checkLogin(): Promise<void> {
+  const result = await step(["whoami", "--json"]);
+  const account = parseJson<{ loggedIn?: boolean; email?: string }>(result.stdout);
+  if (account?.loggedIn === false) {
+    throw new UserError("not logged in to Cloudflare: run `npx wrangler login`, or set CLOUDFLARE_API_TOKEN, then run this again");
+  }
+  requireSuccess(result, "Cloudflare does not accept the login");
+  if (account?.email !== undefined) done(`logged in as ${account.email}`);
+}
+
+/** Set where the user has made the namespace himself and written its id into wrangler.toml. */
+function configuredNamespaceId(config: Unstable_RawConfig): string | undefined {
+  const id = config.kv_namespaces?.find(({ binding }) => binding === KV_BINDING)?.id;
+  if (id !== undefined) console.log(`wrangler.toml names the KV namespace ${id}`);
+  return id;
+}
+
+/** The title that a plain `wrangler deploy` gives to the namespace when it makes it: both find the same one. */
+function namespaceTitle(workerName: string): string {
+  return `${workerName}-${KV_BINDING.toLowerCase().replaceAll("_", "-")}`;
+}
+
+async function findOrCreateNamespace(title: string): Promise<string> {
+  const present = await findNamespace(title);
+  if (present !== undefined) {
+    done(`"${title}" has the id ${present}`);
+    return present;
+  }
+  requireSuccess(await step(["kv", "namespace", "create", title]), `the KV namespace "${title}" could not be created`);
+  const created = await findNamespace(title);
+  if (created === undefined) throw new UserError(`the KV namespace "${title}" was created but is not listed yet: run this again`);
+  done(`created "${title}" with the id ${created}`);
+  return created;
+}
+
+async function findNamespace(title: string): Promise<string | undefined> {
+  const result = await step(["kv", "namespace", "list"]);
+  requireSuccess(result, "the KV namespaces could not be listed");
+  return parseJson<{ id: string; title: string }[]>(result.stdout)?.find((namespace) => namespace.title === title)?.id;
+}
+
+/** Uploads the weights under a key that is theirs alone, unless they are there; the answer is the key. */
+async function uploadWeights(weights: WeightsFile, namespaceId: string): Promise<string> {
+  const key = `model-weights-${weightsVersion(weights.sha256)}`;
+  const metadata: WeightsMetadata = { length: weights.bytes.length, sha256: weights.sha256 };
+  const namespaceArguments = ["--namespace-id", namespaceId, "--remote"];
+
+  const listed = await step(["kv", "key", "list", "--prefix", key, ...namespaceArguments]);
+  requireSuccess(listed, "the keys of the KV namespace could not be listed");
+  const present = parseJson<{ name: string; metadata?: Partial<WeightsMetadata> }[]>(listed.stdout);
+  if (present?.some(({ name, metadata: found }) => name === key && found?.sha256 === metadata.sha256)) {
+    done(`${key} is there already: nothing to upload`);
+    return key;
+  }
+  const path = resolve(PROJECT_ROOT, weights.name) === weights.path ? weights.name : weights.path;
+  const put = ["kv", "key", "put", key, "--path", path, "--metadata", JSON.stringify(metadata), ...namespaceArguments];
+  requireSuccess(await step(put), `the upload of ${weights.name} failed`);
+  done(`uploaded ${metadata.length} bytes as ${key}`);
+  return key;
+}
+
+/** Everything else stays as the user has it; relative paths stay true, since the file lies beside wrangler.toml. */
+function withModel(config: Unstable_RawConfig, namespaceId: string, modelKey: string): Unstable_RawConfig {
+  const otherNamespaces = (config.kv_namespaces ?? []).filter(({ binding }) => binding !== KV_BINDING);
+  return {
+    ...config,
+    kv_namespaces: [...otherNamespaces, { binding: KV_BINDING, id: namespaceId }],
+    vars: { ...config.vars, MODEL_KEY: modelKey },
+  };
+}
+
+/** The answer is the URL that wrangler deployed to. */
+async function deployWorker(apiKey: string | undefined): Promise<string> {
+  const temporaryFolder = mkdtempSync(join(tmpdir(), "embeddings-worker-"));
+  try {
+    const args = ["deploy", "--config", basename(GENERATED_CONFIG)];
+    if (apiKey !== undefined) {
+      // Together with the Worker, so that it never answers without asking for the key.
+      const secretsFile = join(temporaryFolder, "secrets.json");
+      writeFileSync(secretsFile, JSON.stringify({ API_KEY: apiKey }), { mode: 0o600 });
+      args.push("--secrets-file", secretsFile);
+    }
+    const outputFile = join(temporaryFolder, "output.ndjson");
+    requireSuccess(await step(args, { WRANGLER_OUTPUT_FILE_PATH: outputFile }), "the deployment failed");
+    const url = deployedUrl(readFileSync(outputFile, "utf8"));
+    done(`deployed to ${url}`);
+    return url;
+  } finally {
+    rmSync(temporaryFolder, { recursive: true, force: true });
+  }
+}
+
+/** The first target of the deployment that is an address: of workers.dev, a custom domain or a route. */
+export function deployedUrl(wranglerOutput: string): string {
+  const entries = wranglerOutput.split("\n").map((line) => parseJson<{ type: string; targets?: string[] }>(line));
+  const targets = entries.find((entry) => entry?.type === "deploy")?.targets ?? [];
+  for (const target of targets) {
+    // A route reads `example.com/embeddings/* (zone name: example.com)`, a domain `example.com (custom domain)`.
+    const host = /^(?:https?:\/\/)?([\w.-]+\.\w+)(?:\/\*?)?(?: |$)/.exec(target)?.[1];
+    if (host !== undefined) return `https://${host}`;
+  }
+  throw new UserError(
+    `deployed, but to no address of a whole host (${targets.join(", ") || "no target"}): ` +
+      "set workers_dev = true or a custom domain in wrangler.toml",
+  );
+}
+
+/** Embeds one text, until the answer comes from the model that was just deployed. */
+async function embedThrough(url: string, weights: WeightsFile, apiKey: string | undefined): Promise<void> {
+  console.log(`$ curl ${url}/v1/embeddings   (a new address takes up to two minutes)`);
+  const start = Date.now();
+  for (;;) {
+    const problem = await problemWithEmbedding(url, weights, apiKey);
+    if (problem === undefined) return;
+    if (Date.now() - start > FIRST_ANSWER_TIMEOUT_SECONDS * 1000) {
+      throw new UserError(`${url} was deployed but does not embed after ${FIRST_ANSWER_TIMEOUT_SECONDS} seconds: ${problem}; ` +
+        "`npx wrangler tail --config wrangler.generated.json` shows its log");
+    }
+    await new Promise((resolve) => setTimeout(resolve, RETRY_SECONDS * 1000));
+  }
+}
+
+async function problemWithEmbedding(url: string, weights: WeightsFile, apiKey: string | undefined): Promise<string | undefined> {
+  try {
+    const response = await fetch(`${url}/v1/embeddings`, {
+      method: "POST",
+      headers: { "content-type": "application/json", ...(apiKey !== undefined && { authorization: `Bearer ${apiKey}` }) },
+      body: JSON.stringify({ model: "embeddings-worker", input: "Cloudflare Workers are awesome" }),
+    });
+    const body = await response.text();
+    const version = response.headers.get("x-model-version");
+    if (response.status === 401 && apiKey === undefined && version !== null) {
+      done("the Worker asks for its key; set API_KEY to have this step embed a text");
+      return undefined;
+    }
+    if (!response.ok) return `status ${response.status}, ${body.slice(0, 300)}`;
+    if (version !== weightsVersion(weights.sha256)) return `the answer comes from model version ${version}`;
+    const dimensions = parseJson<{ data?: { embedding?: unknown[] }[] }>(body)?.data?.[0]?.embedding?.length;
+    if (dimensions !== weights.dimensions) return `the embedding has ${dimensions} dimensions, not ${weights.dimensions}`;
+    done(`an embedding of ${dimensions} dimensions from model version ${version}`);
+    return undefined;
+  } catch (error) {
+    const { message, cause } = error as Error;
+    return cause instanceof Error ? `${message} (${cause.message})` : message;
+  }
+}
+
+function step(args: string[], environment: NodeJS.ProcessEnv = {}): Promise<WranglerResult> {
+  console.log(`$ ${wranglerCommandLine(args)}`);
+  return runWrangler(args, environment);
+}
+
+function done(what: string): void {
+  console.log(`  ${what}`);
+}
+
+function requireSuccess(result: WranglerResult, whatFailed: string): void {
+  if (result.exitCode === 0) return;
+  if (result.output.includes("More than one account")) {
+    const accounts = result.output.match(/`[^`]+`: `[0-9a-f]{32}`/g)?.join(", ") ?? "`npx wrangler whoami` lists them";
+    throw new UserError(`the login has several Cloudflare accounts: set CLOUDFLARE_ACCOUNT_ID to the one to use (${accounts})`);
+  }
+  throw new UserError(`${whatFailed}: ${reasonIn(result.output)}; mend that and run this again, it goes on where it stopped`);
+}
+
+/** wrangler's error in one line, without the advice to report a bug and where its log is. */
+function reasonIn(output: string): string {
+  const error = output.slice(Math.max(output.indexOf("[ERROR]"), 0)).replace("[ERROR]", "");
+  const lines = error.split("\n").map((line) => line.trim());
+  const end = lines.findIndex((line) => /^(If you think this is a bug|🪵|\?)/u.test(line));
+  return lines.slice(0, end < 0 ? undefined : end).filter((line) => line !== "").join(" ").replace(/\.$/, "");
+}
+
+function parseJson<T>(text: string): T | undefined {
+  try {
+    return JSON.parse(text) as T;
+  } catch {
+    return undefined;
+  }
+}
+
+function writeJson(path: string, value: unknown): void {
+  writeFileSync(path, `${JSON.stringify(value, null, 2)}\n`);
+}

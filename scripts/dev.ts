@@ -1,0 +1,104 @@
+// Serves the Worker on this machine: `npm run dev`. Seeds the local KV when that is needed, starts
+// `wrangler dev`, and says when it answers. Flags of `wrangler dev` pass through; `--weights FILE` is ours.
+import { createServer } from "node:net";
+import { parseArgs } from "node:util";
+import { runAsCommand, UserError } from "./project.js";
+import { seed, seedShippedWeights } from "./seed.js";
+import { readWeights } from "./weights.js";
+import { startWrangler, wranglerCommandLine } from "./wrangler.js";
+
+const DEFAULT_PORT = 8787;
+const READY_POLL_MILLISECONDS = 100;
+const EXAMPLE_REQUEST = '{"model":"embeddings-worker","input":"Cloudflare Workers are awesome"}';
+
+void runAsCommand(import.meta.url, main);
+
+async function main(): Promise<void> {
+  const { port, weights, storage, wranglerFlags } = parseFlags(process.argv.slice(2));
+  await refuseTakenPort(port);
+  console.log(await (weights === undefined ? seedShippedWeights(storage) : seed(readWeights(weights), storage)));
+
+  const args = ["dev", "--port", String(port), ...wranglerFlags];
+  console.log(wranglerCommandLine(args));
+  const child = startWrangler(args, "inherit");
+  const ended = new Promise<number>((resolve, reject) => {
+    child.on("error", reject);
+    child.on("exit", (exitCode) => resolve(exitCode ?? 0));
+  });
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    // What seeding left behind here would end this process before wrangler has ended.
+    for (const listener of process.listeners(signal)) process.off(signal, listener);
+    // Ctrl+C reaches wrangler by itself; a signal sent to this process alone must not leave it running.
+    process.on(signal, () => child.kill(signal));
+  }
+
+  const url = `http://localhost:${port}`;
+  void answers(`${url}/health`, () => child.exitCode !== null || child.signalCode !== null).then((ready) => {
+    if (ready) {
+      console.log(`\nReady: ${url}/v1 is the base URL for an OpenAI client. Ctrl+C ends it. Try it:\n`);
+      console.log(`  curl ${url}/v1/embeddings -H 'content-type: application/json' -d '${EXAMPLE_REQUEST}'\n`);
+    }
+  });
+  process.exitCode = await ended;
+}
+
+/** Takes out the flags that matter here too; all others go to wrangler as they are. */
+function parseFlags(args: string[]) {
+  const { values, tokens } = parseArgs({
+    args,
+    strict: false,
+    allowPositionals: true,
+    tokens: true,
+    options: {
+      port: { type: "string" },
+      weights: { type: "string" },
+      config: { type: "string", short: "c" },
+      env: { type: "string", short: "e" },
+      "persist-to": { type: "string" },
+    },
+  });
+  const text = (name: string) => (typeof values[name] === "string" ? values[name] : undefined);
+  const portText = values["port"] === undefined ? String(DEFAULT_PORT) : String(values["port"]);
+  const port = Number(portText);
+  if (!/^\d+$/.test(portText) || port < 1 || port > 65535) {
+    throw new UserError(`--port wants a number from 1 to 65535, but got "${portText}"`);
+  }
+  if (values["weights"] === true) throw new UserError("--weights wants the path of a weights file");
+
+  const ownArguments = new Set<number>();
+  for (const token of tokens) {
+    if (token.kind !== "option" || (token.name !== "port" && token.name !== "weights")) continue;
+    ownArguments.add(token.index);
+    if (!token.inlineValue) ownArguments.add(token.index + 1);
+  }
+  return {
+    port,
+    weights: text("weights"),
+    storage: { config: text("config"), env: text("env"), persistTo: text("persist-to") },
+    wranglerFlags: args.filter((_, index) => !ownArguments.has(index)),
+  };
+}
+
+/** Another server there would answer in our place. */
+function refuseTakenPort(port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const probe = createServer();
+    probe.once("error", () => {
+      reject(new UserError(`port ${port} is in use: end what listens there, or run \`npm run dev -- --port ${port + 1}\``));
+    });
+    probe.listen(port, "localhost", () => probe.close(() => resolve()));
+  });
+}
+
+/** Waits until the URL answers, with whatever status; false when the server ended first. */
+async function answers(url: string, hasEnded: () => boolean): Promise<boolean> {
+  while (!hasEnded()) {
+    try {
+      await fetch(url);
+      return true;
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, READY_POLL_MILLISECONDS));
+    }
+  }
+  return false;
+}
