@@ -40,6 +40,7 @@ from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.linear_model import LogisticRegression
 
 BATCH_TEXTS = 256
+BATCH_CHARACTERS = 500_000  # well under the 300,000 tokens that one request may hold
 REQUEST_TIMEOUT_SECONDS = 120
 PEERS_FILE = Path(__file__).with_name("peers.json")
 
@@ -114,14 +115,20 @@ class Endpoint:
         if key := os.environ.get("OPENAI_API_KEY"):
             self.session.headers["authorization"] = f"Bearer {key}"
         self.version = None
-        self.truncated = 0
 
     @property
     def name(self) -> str:
         return f"{self.version} at {self.dimensions} dimensions" if self.dimensions else str(self.version)
 
     def __call__(self, texts: list[str]) -> numpy.ndarray:
-        batches = [texts[start : start + BATCH_TEXTS] for start in range(0, len(texts), BATCH_TEXTS)]
+        batches: list[list[str]] = [[]]
+        characters = 0
+        for text in texts:
+            if len(batches[-1]) == BATCH_TEXTS or (batches[-1] and characters + len(text) > BATCH_CHARACTERS):
+                batches.append([])
+                characters = 0
+            batches[-1].append(text)
+            characters += len(text)
         return numpy.concatenate([self.request(batch) for batch in batches])
 
     def request(self, texts: list[str]) -> numpy.ndarray:
@@ -381,9 +388,11 @@ def markdown_table(name: str, chosen: list[EvaluationSet], scores: dict[str, flo
         columns[f"{peer}, published"] = published_scores(data, model)
     for column in columns.values():
         add_means(column)
-    lines = [["set", "metric", *columns], ["---", "---", *("---:" for _ in columns)]]
     metrics = {evaluation_set.name: evaluation_set.metric for evaluation_set in chosen}
-    for row in [*metrics, *(mean for mean, names in MEANS.items() if set(names) <= set(metrics))]:
+    rows = [*metrics, *(mean for mean, names in MEANS.items() if set(names) <= set(metrics))]
+    columns = {title: column for title, column in columns.items() if any(row in column for row in rows)}
+    lines = [["set", "metric", *columns], ["---", "---", *("---:" for _ in columns)]]
+    for row in rows:
         metric = metrics.get(row) or metrics[MEANS[row][0]]
         cells = [f"{column[row]:.1f}" if row in column else "" for column in columns.values()]
         lines.append([row, metric, *cells])
