@@ -21,7 +21,10 @@ from pathlib import Path
 CAP_PAIRS = 100_000  # for each file: no source may drown the others
 MAX_PASSAGE_WORDS = 256  # a longer passage is cut: its start is what titles and questions are about
 MIN_SENTENCE_WORDS = 4
-MAX_TEXT_WORDS = 60  # a teacher text; about 80 tokens, most are far shorter
+MAX_WHOLE_WORDS = 32  # a side of a pair up to this long is a teacher text as it is
+MAX_TEXT_WORDS = 60  # of a teacher text; about 80 tokens, most are far shorter
+MAX_SENTENCES = 3  # of one passage
+SLICE_SHARE = 0.15  # of passages that give a longer slice as well
 MAX_WORDS = 100_000  # words.txt
 MIN_WORD_COUNT = 3
 
@@ -287,20 +290,18 @@ def write_texts(
 def texts_of(side: str, rng: random.Random) -> list[str]:
     """A short text whole; of a passage up to three sentences and sometimes a longer slice."""
     words = side.split()
-    if len(words) <= MAX_SENTENCE_WORDS:
+    if len(words) <= MAX_WHOLE_WORDS:
         return [side]
     parts = [part for part in sentences(side) if len(part.split()) <= MAX_TEXT_WORDS]
-    texts = rng.sample(parts, min(3, len(parts)))
+    texts = rng.sample(parts, min(MAX_SENTENCES, len(parts)))
     if rng.random() < SLICE_SHARE or not texts:
-        length = rng.randint(MAX_SENTENCE_WORDS, MAX_TEXT_WORDS)
+        length = rng.randint(MAX_WHOLE_WORDS, MAX_TEXT_WORDS)
         start = rng.randint(0, max(0, len(words) - length)) if rng.random() < 0.5 else 0
         texts.append(" ".join(words[start : start + length]))
     return texts
 
 
 WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
-MAX_SENTENCE_WORDS = 32  # a side up to this long is taken as it is
-SLICE_SHARE = 0.15
 TEXT_CAPS = {
     # templated or of little variety
     "msdocs_description": 25_000,
