@@ -219,14 +219,16 @@ export function drawScatter(place, { points, texts, label, onPoint }) {
 
 /**
  * A caption goes right or left of its mark, where neither another mark nor another caption is in the way;
- * where both sides are taken the number has to do.
+ * where both sides are taken the number has to do. Room is left around, so that a caption never seems to belong to
+ * the mark at its other end.
  * @param {{ x: number, y: number, indices: number[] }[]} marks @param {string[]} texts @param {number} width @param {number} radius
  */
 function placeCaptions(marks, texts, width, radius) {
   const [perCharacter, half] = [6.4, 8]; // of 12 px text, on the wide side
-  const taken = marks.map(({ x, y }) => ({ from: x - radius, to: x + radius, y }));
+  const room = radius + 20;
+  const taken = marks.map(({ x, y }) => ({ from: x - room, to: x + room, y }));
   const captions = [];
-  for (const { x, y, indices } of marks) {
+  for (const [own, { x, y, indices }] of marks.entries()) {
     for (const length of [36, 24, 14]) {
       const text = shorten(texts[indices[0]], length);
       const long = text.length * perCharacter;
@@ -236,7 +238,10 @@ function placeCaptions(marks, texts, width, radius) {
         { at: x - gap, anchor: "end", from: x - gap - long, to: x - gap },
       ].find(({ from, to }) => {
         const inside = from >= 2 && to <= width - 2;
-        return inside && !taken.some((box) => Math.abs(box.y - y) < radius + half && box.from < to && box.to > from);
+        const free = !taken.some(
+          (box, i) => i !== own && Math.abs(box.y - y) < radius + half && box.from < to && box.to > from,
+        );
+        return inside && free;
       });
       if (!free) continue;
       taken.push({ from: free.from, to: free.to, y });
