@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { PROJECT_ROOT } from "../scripts/project.js";
 
 /** What the commands read; the folders of other tools hold hundreds of megabytes. */
-const COPIED_FOLDERS = ["scripts", "public", "embedder-wasm/pkg"];
+const COPIED_FOLDERS = ["scripts", "public", "embedder-wasm/pkg", "test/payloads"];
 
 export interface ProjectCopy {
   folder: string;
@@ -23,6 +23,7 @@ export function copyProject(weights: Buffer = tinyWeights()): ProjectCopy {
   for (const name of COPIED_FOLDERS) cpSync(join(PROJECT_ROOT, name), join(folder, name), { recursive: true });
   // The developer's own deployment and local variables.
   for (const name of ["wrangler.generated.json", ".dev.vars", ".env"]) rmSync(join(folder, name), { force: true });
+  copyFileSync(join(PROJECT_ROOT, "test", "run.ts"), join(folder, "test", "run.ts"));
   symlinkSync(join(PROJECT_ROOT, "node_modules"), join(folder, "node_modules"), "junction");
   mkdirSync(join(folder, "model"));
   writeFileSync(join(folder, "model", "model-weights.bin"), weights);
