@@ -238,10 +238,10 @@ function placeCaptions(marks, texts, width, radius) {
         { at: x - gap, anchor: "end", from: x - gap - long, to: x - gap },
       ].find(({ from, to }) => {
         const inside = from >= 2 && to <= width - 2;
-        const free = !taken.some(
+        const clear = !taken.some(
           (box, i) => i !== own && Math.abs(box.y - y) < radius + half && box.from < to && box.to > from,
         );
-        return inside && free;
+        return inside && clear;
       });
       if (!free) continue;
       taken.push({ from: free.from, to: free.to, y });
