@@ -1,0 +1,312 @@
+//! What holds for any bytes and any text, by proptest: the weights reader neither panics nor asks for
+//! more memory than the file has room for, and the tokenizer hands out rows of the table alone.
+//! `PROPTEST_CASES=100000 cargo test --release --test properties` runs more of the same.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use embedder_wasm::model::Model;
+use embedder_wasm::tokenizer::{RESERVED_ROWS, Tokenizer, UNKNOWN_TOKEN_ID, count_words};
+use embedder_wasm::weights::{Header, Weights};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+// ------------------------------------------------------------------------------------- weights: any bytes
+
+/// Whatever is read is inside the file, and consistent with itself.
+fn check_reading(file: &[u8]) -> Result<(), TestCaseError> {
+    let (header, allocated) = peak_allocation(|| Header::parse(file));
+    // The header as JSON values takes some dozen bytes for each of its own; the table is not touched.
+    prop_assert!(
+        allocated <= 4096 + 200 * file.len(),
+        "{allocated} bytes were allocated for a file of {}",
+        file.len()
+    );
+    let Ok(weights) = Weights::from_bytes(file.to_vec()) else {
+        return Ok(());
+    };
+    prop_assert_eq!(header, Ok(Some(weights.header.clone())));
+    let Header {
+        vocab_size,
+        embedding_dim,
+        ..
+    } = weights.header;
+    prop_assert_eq!(weights.header.file_bytes, file.len());
+    let value_bytes = if weights.scales().is_empty() { 4 } else { 1 };
+    prop_assert_eq!(
+        weights.embeddings().len(),
+        vocab_size * embedding_dim * value_bytes
+    );
+    let mut embedding = vec![0.0; embedding_dim];
+    let words = Model::new(weights).embed("one two !!! three", &mut embedding);
+    prop_assert_eq!(words.words, 4);
+    prop_assert!(embedding.iter().all(|value| value.is_finite()));
+    Ok(())
+}
+
+/// What happens to a good file: bytes that change, bytes that are missing, bytes in the middle.
+#[derive(Clone, Debug)]
+enum Damage {
+    Set(prop::sample::Index, u8),
+    Cut(prop::sample::Index),
+    Insert(prop::sample::Index, Vec<u8>),
+}
+
+fn damage() -> impl Strategy<Value = Damage> {
+    prop_oneof![
+        4 => (any::<prop::sample::Index>(), any::<u8>()).prop_map(|(at, byte)| Damage::Set(at, byte)),
+        1 => any::<prop::sample::Index>().prop_map(Damage::Cut),
+        1 => (any::<prop::sample::Index>(), prop::collection::vec(any::<u8>(), 1..9))
+            .prop_map(|(at, bytes)| Damage::Insert(at, bytes)),
+    ]
+}
+
+fn damaged(mut file: Vec<u8>, all: Vec<Damage>) -> Vec<u8> {
+    for damage in all {
+        if file.is_empty() {
+            break;
+        }
+        match damage {
+            Damage::Set(at, byte) => {
+                let at = at.index(file.len());
+                file[at] = byte;
+            }
+            Damage::Cut(at) => file.truncate(at.index(file.len())),
+            Damage::Insert(at, bytes) => {
+                let at = at.index(file.len());
+                file.splice(at..at, bytes);
+            }
+        }
+    }
+    file
+}
+
+fn v1(header: &str, table: &[u8]) -> Vec<u8> {
+    [
+        &(header.len() as u32).to_le_bytes(),
+        header.as_bytes(),
+        table,
+    ]
+    .concat()
+}
+
+fn safetensors(header: &Value, data: &[u8]) -> Vec<u8> {
+    let header = header.to_string();
+    [
+        &(header.len() as u64).to_le_bytes(),
+        header.as_bytes(),
+        data,
+    ]
+    .concat()
+}
+
+fn good_v1() -> impl Strategy<Value = Vec<u8>> {
+    (3_usize..9, 1_usize..9, any::<bool>()).prop_flat_map(|(rows, columns, normalize)| {
+        let header = json!({"vocab_size": rows, "embedding_dim": columns, "max_seq_len": 8, "normalize": normalize});
+        prop::collection::vec(-1e3_f32..1e3, rows * columns).prop_map(move |values| {
+            let table: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+            v1(&header.to_string(), &table)
+        })
+    })
+}
+
+fn good_safetensors() -> impl Strategy<Value = Vec<u8>> {
+    (3_usize..9, 1_usize..9).prop_flat_map(|(rows, columns)| {
+        let header = json!({
+            "__metadata__": {
+                "format": "embeddings-worker", "name": "tiny", "tokenizer": "ascii-words",
+                "max_seq_len": "8", "normalize": "true",
+            },
+            "embeddings": {"dtype": "I8", "shape": [rows, columns], "data_offsets": [0, rows * columns]},
+            "scales": {"dtype": "F32", "shape": [rows], "data_offsets": [rows * columns, rows * columns + rows * 4]},
+        });
+        let values = prop::collection::vec(any::<u8>(), rows * columns);
+        let scales = prop::collection::vec(-1e3_f32..1e3, rows);
+        (values, scales).prop_map(move |(values, scales)| {
+            let scales: Vec<u8> = scales.iter().flat_map(|scale| scale.to_le_bytes()).collect();
+            safetensors(&header, &[values, scales].concat())
+        })
+    })
+}
+
+/// Numbers where a reader's arithmetic may break.
+fn size() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        (0_u64..70).prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        prop::sample::select(vec![
+            json!(0),
+            json!(1_u64 << 31),
+            json!(u32::MAX),
+            json!(1_u64 << 32),
+            json!(1_u64 << 62),
+            json!(u64::MAX),
+            json!(-1),
+            json!(1.5),
+            json!("3"),
+            json!(null),
+        ]),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_read_or_refused(file in prop::collection::vec(any::<u8>(), 0..400)) {
+        check_reading(&file)?;
+    }
+
+    #[test]
+    fn a_good_file_is_read(file in prop_oneof![good_v1(), good_safetensors()]) {
+        prop_assert!(Weights::from_bytes(file.clone()).is_ok());
+        check_reading(&file)?;
+    }
+
+    #[test]
+    fn a_damaged_file_is_read_or_refused(
+        file in prop_oneof![good_v1(), good_safetensors()],
+        all in prop::collection::vec(damage(), 1..4),
+    ) {
+        check_reading(&damaged(file, all))?;
+    }
+
+    #[test]
+    fn a_v1_header_of_any_sizes_is_read_or_refused(
+        vocab_size in size(), embedding_dim in size(), max_seq_len in size(),
+        table in prop::collection::vec(any::<u8>(), 0..64),
+    ) {
+        let header = json!({
+            "vocab_size": vocab_size, "embedding_dim": embedding_dim, "max_seq_len": max_seq_len, "normalize": true,
+        });
+        check_reading(&v1(&header.to_string(), &table))?;
+    }
+
+    #[test]
+    fn a_safetensors_header_of_any_sizes_is_read_or_refused(
+        shape in prop::collection::vec(size(), 0..4),
+        offsets in prop::collection::vec(size(), 0..4),
+        scales_shape in prop::collection::vec(size(), 0..2),
+        scales_offsets in prop::collection::vec(size(), 0..3),
+        dtype in prop::sample::select(vec!["F32", "I8", "U8", "F16", "F64", "BOOL", "Q4"]),
+        data in prop::collection::vec(any::<u8>(), 0..64),
+    ) {
+        let header = json!({
+            "__metadata__": {
+                "format": "embeddings-worker", "name": "tiny", "tokenizer": "ascii-words",
+                "max_seq_len": "8", "normalize": "true",
+            },
+            "embeddings": {"dtype": dtype, "shape": shape, "data_offsets": offsets},
+            "scales": {"dtype": "F32", "shape": scales_shape, "data_offsets": scales_offsets},
+        });
+        check_reading(&safetensors(&header, &data))?;
+    }
+}
+
+// ------------------------------------------------------------------------------------ tokenizer: any text
+
+/// Text with much white space, of which Unicode has several kinds, and much that looks like it.
+fn text() -> impl Strategy<Value = String> {
+    let pieces = prop_oneof![
+        any::<char>().prop_map(String::from),
+        "[a-zA-Z0-9]{1,8}",
+        prop::sample::select(vec![
+            " ", "\t", "\r\n", "\u{85}", "\u{a0}", "\u{1680}", "\u{2003}", "\u{2028}", "\u{3000}",
+            "\u{200b}", "\u{feff}", "\u{1c}", "\0",
+        ])
+        .prop_map(str::to_owned),
+    ];
+    prop::collection::vec(pieces, 0..60).prop_map(|pieces| pieces.concat())
+}
+
+fn token_ids(text: &str, vocab_size: usize, max_words: usize) -> (Vec<u32>, usize, usize) {
+    let mut ids = Vec::new();
+    let count =
+        Tokenizer::AsciiWords.for_each_token(text, vocab_size, max_words, |id| ids.push(id));
+    (ids, count.words, count.words_read)
+}
+
+proptest! {
+    #[test]
+    fn every_word_of_any_text_is_a_row_of_the_table(
+        text in text(),
+        vocab_size in prop_oneof![Just(3_usize), 3..100_usize, Just(u32::MAX as usize)],
+        max_words in prop_oneof![1..8_usize, Just(u32::MAX as usize)],
+    ) {
+        let (ids, words, words_read) = token_ids(&text, vocab_size, max_words);
+        prop_assert_eq!(words, text.split_whitespace().count());
+        prop_assert_eq!(words, count_words(&text));
+        prop_assert_eq!(words_read, words.min(max_words));
+        prop_assert_eq!(ids.len(), words_read);
+        for (id, word) in ids.iter().zip(text.split_whitespace()) {
+            if word.bytes().any(|byte| byte.is_ascii_alphanumeric()) {
+                prop_assert!((RESERVED_ROWS..vocab_size).contains(&(*id as usize)), "{:?}: row {}", word, id);
+            } else {
+                prop_assert_eq!(*id, UNKNOWN_TOKEN_ID, "{:?}", word);
+            }
+        }
+    }
+
+    #[test]
+    fn case_and_punctuation_change_no_row(word in "[a-z0-9]{1,12}", vocab_size in 3..10_000_usize) {
+        let dressed = format!("«{}»!", word.to_ascii_uppercase());
+        prop_assert_eq!(token_ids(&word, vocab_size, 8), token_ids(&dressed, vocab_size, 8));
+    }
+
+    #[test]
+    fn a_texts_rows_are_those_of_its_words_in_order(
+        words in prop::collection::vec("[a-z]{1,6}|[!?]{1,3}", 0..20),
+        space in prop::sample::select(vec![" ", "\n\n", "\u{3000}"]),
+    ) {
+        let one_by_one: Vec<u32> = words.iter().flat_map(|word| token_ids(word, 1000, 8).0).collect();
+        prop_assert_eq!(token_ids(&words.join(space), 1000, 100).0, one_by_one);
+    }
+}
+
+// -------------------------------------------------------------------------------------- memory, by thread
+
+/// Counts what this thread has allocated, and the most that it had at one time.
+struct CountingAllocator;
+
+thread_local! {
+    static LIVE_BYTES: Cell<isize> = const { Cell::new(0) };
+    static PEAK_BYTES: Cell<isize> = const { Cell::new(0) };
+}
+
+#[global_allocator]
+static ALLOCATOR: CountingAllocator = CountingAllocator;
+
+fn count(bytes: isize) {
+    // At a thread's end its counters may be gone already.
+    let _ = LIVE_BYTES.try_with(|live| {
+        live.set(live.get() + bytes);
+        let _ = PEAK_BYTES.try_with(|peak| peak.set(peak.get().max(live.get())));
+    });
+}
+
+// SAFETY: every call goes to the system's allocator as it came; only numbers are kept beside it.
+unsafe impl GlobalAlloc for CountingAllocator {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(layout.size() as isize);
+        // SAFETY: the caller's promise about `layout` is passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        count(-(layout.size() as isize));
+        // SAFETY: `pointer` came from `alloc` above with this `layout`, which the caller promises.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+/// What the work returns, and how many bytes it had allocated at the most.
+fn peak_allocation<T>(work: impl FnOnce() -> T) -> (T, usize) {
+    let before = LIVE_BYTES.get();
+    PEAK_BYTES.set(before);
+    let result = work();
+    (result, (PEAK_BYTES.get() - before) as usize)
+}
+
+#[test]
+fn the_peak_is_counted() {
+    let (_, peak) = peak_allocation(|| drop(vec![0_u8; 1_000_000]));
+    assert!((1_000_000..1_001_000).contains(&peak), "{peak}");
+}
