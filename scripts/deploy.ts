@@ -6,7 +6,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { experimental_readRawConfig, type Unstable_RawConfig } from "wrangler";
+import type { Unstable_RawConfig } from "wrangler";
 import { GENERATED_CONFIG, PROJECT_ROOT, runAsCommand, SHIPPED_WEIGHTS, UserError } from "./project.js";
 import { readWeights, weightsVersion, type WeightsFile, type WeightsMetadata } from "./weights.js";
 import { runWrangler, wranglerCommandLine, type WranglerResult } from "./wrangler.js";
@@ -24,7 +24,7 @@ async function main(): Promise<void> {
 
   const weights = readWeights(values.weights ?? SHIPPED_WEIGHTS);
   console.log(weights.summary);
-  const config = readConfig();
+  const config = await readConfig();
 
   await checkLogin();
   const namespaceId = configuredNamespaceId(config) ?? (await findOrCreateNamespace(namespaceTitle(config.name)));
@@ -43,7 +43,9 @@ async function main(): Promise<void> {
 }
 
 /** The user's own configuration, with all that it sets: routes, variables, environments. */
-function readConfig(): Unstable_RawConfig & { name: string } {
+async function readConfig(): Promise<Unstable_RawConfig & { name: string }> {
+  // Loaded only here: it takes a second, which a refused weights file need not wait for.
+  const { experimental_readRawConfig } = await import("wrangler");
   const { rawConfig } = experimental_readRawConfig({ config: join(PROJECT_ROOT, "wrangler.toml") });
   if (typeof rawConfig.name !== "string") throw new UserError('wrangler.toml has no name: put back `name = "embeddings-worker"`');
   return { ...rawConfig, name: rawConfig.name };

@@ -97,10 +97,10 @@ describe("npm run deploy", { concurrency: 2 }, () => {
       cloudflare.accounts = [..."ab"].map((letter) => ({ id: letter.repeat(32), name: `account ${letter}` }));
       const { exitCode, output } = await deploy(project, cloudflare, { CLOUDFLARE_ACCOUNT_ID: undefined });
       assert.equal(exitCode, 1);
-      assert.equal(
+      // wrangler hides the accounts' names in CI.
+      assert.match(
         errorIn(output),
-        "error: the login has several Cloudflare accounts: set CLOUDFLARE_ACCOUNT_ID to the one to use " +
-          `(\`account a\`: \`${"a".repeat(32)}\`, \`account b\`: \`${"b".repeat(32)}\`)`,
+        /^error: the login has several Cloudflare accounts: set CLOUDFLARE_ACCOUNT_ID to the one to use \(`.+`: `a{32}`, `.+`: `b{32}`\)$/,
       );
     });
   });

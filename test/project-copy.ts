@@ -10,7 +10,7 @@ const COPIED_FOLDERS = ["scripts", "public", "embedder-wasm/pkg", "test/payloads
 
 export interface ProjectCopy {
   folder: string;
-  /** An environment in which wrangler finds no login, and writes no log, of the developer's. */
+  /** An environment in which wrangler neither finds nor changes what it keeps for the developer: login, account, logs. */
   environment: NodeJS.ProcessEnv;
   remove(): void;
 }
@@ -28,7 +28,14 @@ export function copyProject(weights: Buffer = tinyWeights()): ProjectCopy {
   mkdirSync(join(folder, "model"));
   writeFileSync(join(folder, "model", "model-weights.bin"), weights);
 
-  const environment: NodeJS.ProcessEnv = { ...process.env, HOME: folder, XDG_CONFIG_HOME: join(folder, "config"), NO_COLOR: "1" };
+  const environment: NodeJS.ProcessEnv = {
+    ...process.env,
+    HOME: folder,
+    XDG_CONFIG_HOME: join(folder, "config"),
+    // Otherwise wrangler remembers the account in node_modules, which the copy shares with the developer.
+    WRANGLER_CACHE_DIR: join(folder, "cache"),
+    NO_COLOR: "1",
+  };
   for (const name of ["CLOUDFLARE_API_TOKEN", "CLOUDFLARE_ACCOUNT_ID", "API_KEY", "EMBEDDINGS_URL", "NODE_OPTIONS"]) {
     delete environment[name];
   }
