@@ -10,6 +10,7 @@ import OpenAI from "openai";
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import {
+  API_KEY,
   assertSameVectors,
   installedVersion,
   plainEmbeddings,
@@ -18,7 +19,6 @@ import {
   type Service,
 } from "./service.js";
 
-const KEY = "any-key";
 const MODEL = "text-embedding-3-small";
 
 interface Client {
@@ -32,7 +32,7 @@ const CLIENTS: Client[] = [
     name: "openai, with its defaults (base64)",
     packages: ["openai"],
     async embed(baseURL, texts, dimensions) {
-      const client = new OpenAI({ baseURL, apiKey: KEY });
+      const client = new OpenAI({ baseURL, apiKey: API_KEY });
       const answer = await client.embeddings.create({
         model: MODEL,
         input: texts,
@@ -45,7 +45,7 @@ const CLIENTS: Client[] = [
     name: "openai, asking for floats",
     packages: ["openai"],
     async embed(baseURL, texts, dimensions) {
-      const client = new OpenAI({ baseURL, apiKey: KEY });
+      const client = new OpenAI({ baseURL, apiKey: API_KEY });
       const answer = await client.embeddings.create({
         model: MODEL,
         input: texts,
@@ -70,7 +70,7 @@ const CLIENTS: Client[] = [
     name: "AI SDK with the openai-compatible provider, embedMany",
     packages: ["ai", "@ai-sdk/openai-compatible"],
     async embed(baseURL, texts, dimensions) {
-      const provider = createOpenAICompatible({ name: "embeddings-worker", baseURL, apiKey: KEY });
+      const provider = createOpenAICompatible({ name: "embeddings-worker", baseURL, apiKey: API_KEY });
       const answer = await embedMany({
         model: provider.embeddingModel(MODEL),
         values: texts,
@@ -83,7 +83,7 @@ const CLIENTS: Client[] = [
     name: "AI SDK with the openai-compatible provider, embed",
     packages: ["ai", "@ai-sdk/openai-compatible"],
     embed(baseURL, texts, dimensions) {
-      const provider = createOpenAICompatible({ name: "embeddings-worker", baseURL, apiKey: KEY });
+      const provider = createOpenAICompatible({ name: "embeddings-worker", baseURL, apiKey: API_KEY });
       const providerOptions = dimensions && { providerOptions: { openaiCompatible: { dimensions } } };
       return Promise.all(
         texts.map(async (value) => {
@@ -96,7 +96,7 @@ const CLIENTS: Client[] = [
     name: "AI SDK with the openai provider, embedMany",
     packages: ["ai", "@ai-sdk/openai"],
     async embed(baseURL, texts, dimensions) {
-      const provider = createOpenAI({ baseURL, apiKey: KEY });
+      const provider = createOpenAI({ baseURL, apiKey: API_KEY });
       const answer = await embedMany({
         model: provider.embedding(MODEL),
         values: texts,
@@ -109,7 +109,7 @@ const CLIENTS: Client[] = [
     name: "AI SDK with the openai provider, embed",
     packages: ["ai", "@ai-sdk/openai"],
     embed(baseURL, texts, dimensions) {
-      const provider = createOpenAI({ baseURL, apiKey: KEY });
+      const provider = createOpenAI({ baseURL, apiKey: API_KEY });
       const providerOptions = dimensions && { providerOptions: { openai: { dimensions } } };
       return Promise.all(
         texts.map(
@@ -123,7 +123,7 @@ const CLIENTS: Client[] = [
     name: "LlamaIndex.TS",
     packages: ["llamaindex", "@llamaindex/openai"],
     embed(baseURL, texts, dimensions) {
-      Settings.embedModel = new OpenAIEmbedding({ baseURL, apiKey: KEY, model: MODEL, dimensions });
+      Settings.embedModel = new OpenAIEmbedding({ baseURL, apiKey: API_KEY, model: MODEL, dimensions });
       return Settings.embedModel.getTextEmbeddingsBatch(texts);
     },
   },
@@ -133,7 +133,7 @@ const CLIENTS: Client[] = [
     embed(baseURL, texts, dimensions) {
       const embedder = new OpenAIEmbeddingFunction({
         apiBase: baseURL,
-        apiKey: KEY,
+        apiKey: API_KEY,
         modelName: MODEL,
         ...(dimensions && { dimensions }),
       });
@@ -171,7 +171,7 @@ for (const client of CLIENTS) {
 function langchain(baseURL: string, dimensions?: number): OpenAIEmbeddings {
   return new OpenAIEmbeddings({
     model: MODEL,
-    apiKey: KEY,
+    apiKey: API_KEY,
     configuration: { baseURL },
     ...(dimensions && { dimensions }),
   });

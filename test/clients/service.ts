@@ -1,4 +1,5 @@
-// The Worker that the suites talk to: the one at EMBEDDINGS_BASE_URL, which ends in /v1, or one started here.
+// The Worker that the suites talk to: the one at EMBEDDINGS_BASE_URL, which ends in /v1, with EMBEDDINGS_API_KEY where
+// it asks for a key; or one started here.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -9,6 +10,9 @@ export interface Service {
   baseURL: string;
   close(): Promise<void>;
 }
+
+/** Clients want a key even where none is asked for. */
+export const API_KEY = process.env.EMBEDDINGS_API_KEY ?? "any-key";
 
 /** Plain words, an apostrophe and accents, another script, an emoji; each its own vector. */
 export const TEXTS = [
@@ -28,7 +32,7 @@ export async function serviceUnderTest(): Promise<Service> {
 export async function plainEmbeddings(baseURL: string, input: unknown, more: object = {}): Promise<number[][]> {
   const response = await fetch(`${baseURL}/embeddings`, {
     method: "POST",
-    headers: { "content-type": "application/json" },
+    headers: { "content-type": "application/json", authorization: `Bearer ${API_KEY}` },
     body: JSON.stringify({ model: "plain", input, encoding_format: "float", ...more }),
   });
   const answer = (await response.json()) as { data: { embedding: number[] }[] };

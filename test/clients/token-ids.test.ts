@@ -4,7 +4,7 @@ import cl100k from "js-tiktoken/ranks/cl100k_base";
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { readTable } from "../../scripts/build-cl100k.js";
-import { installedVersion, serviceUnderTest, type Service } from "./service.js";
+import { API_KEY, installedVersion, serviceUnderTest, type Service } from "./service.js";
 
 const TEXT_COUNT = 10_000;
 const TEXTS_PER_REQUEST = 2_000;
@@ -104,7 +104,7 @@ async function assertSameAnswer(tokenIds: number[][], strings: string[]): Promis
 async function embed(input: string[] | number[][]): Promise<{ vectors: string[]; tokens: number }> {
   const response = await fetch(`${service.baseURL}/embeddings`, {
     method: "POST",
-    headers: { "content-type": "application/json" },
+    headers: { "content-type": "application/json", authorization: `Bearer ${API_KEY}` },
     body: JSON.stringify({ model: "plain", input, encoding_format: "base64" }),
   });
   const answer = (await response.json()) as { data: { embedding: string }[]; usage: { prompt_tokens: number } };

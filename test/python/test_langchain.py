@@ -4,7 +4,7 @@ import json
 
 import httpx
 import pytest
-from conftest import TEXTS
+from conftest import API_KEY, TEXTS
 from langchain_openai import OpenAIEmbeddings
 
 MODEL = "text-embedding-3-small"
@@ -27,7 +27,7 @@ def http_client(sent_inputs):
 
 @pytest.fixture
 def settings(base_url, http_client):
-    return {"model": MODEL, "base_url": base_url, "api_key": "any-key", "http_client": http_client}
+    return {"model": MODEL, "base_url": base_url, "api_key": API_KEY, "http_client": http_client}
 
 
 def are_token_ids(texts) -> bool:

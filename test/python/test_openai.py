@@ -4,14 +4,14 @@ import asyncio
 
 import openai
 import pytest
-from conftest import TEXTS
+from conftest import API_KEY, TEXTS
 
 MODEL = "text-embedding-3-small"
 
 
 @pytest.fixture
 def client(base_url):
-    return openai.OpenAI(base_url=base_url, api_key="any-key")
+    return openai.OpenAI(base_url=base_url, api_key=API_KEY)
 
 
 def vectors_of(answer) -> list[list[float]]:
@@ -40,7 +40,7 @@ def test_a_request_for_fewer_dimensions_gets_them(client, plain_embeddings):
 
 def test_the_asynchronous_client_gets_the_same(base_url, plain_embeddings):
     async def embed():
-        async with openai.AsyncOpenAI(base_url=base_url, api_key="any-key") as client:
+        async with openai.AsyncOpenAI(base_url=base_url, api_key=API_KEY) as client:
             return await client.embeddings.create(model=MODEL, input=TEXTS)
 
     for got, expected in zip(vectors_of(asyncio.run(embed())), plain_embeddings(TEXTS), strict=True):
