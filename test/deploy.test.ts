@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { appendFileSync, readFileSync, truncateSync } from "node:fs";
+import { appendFileSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { deployedUrl } from "../scripts/deploy.js";
@@ -132,6 +132,29 @@ describe("npm run deploy", { concurrency: 2 }, () => {
   });
 });
 
+describe("the way by hand, with wrangler alone", () => {
+  test("a namespace whose id stands in wrangler.toml is filled and deployed under the default MODEL_KEY", async () => {
+    await withProject(async (project, cloudflare) => {
+      const configFile = join(project.folder, "wrangler.toml");
+      const created = await wrangler(project, cloudflare, "kv", "namespace", "create", "EMBEDDINGS_MODEL");
+      const idLine = /^id = ".+"$/m.exec(created.output)?.[0];
+      assert.ok(idLine, created.output);
+      const bindingLine = 'binding = "EMBEDDINGS_MODEL"\n';
+      writeFileSync(configFile, readFileSync(configFile, "utf8").replace(bindingLine, `${bindingLine}${idLine}\n`));
+
+      const put = ["kv", "key", "put", "--binding", "EMBEDDINGS_MODEL", "model-weights", "--path", "model/model-weights.bin", "--remote"];
+      assert.equal((await wrangler(project, cloudflare, ...put)).exitCode, 0);
+      assert.equal((await wrangler(project, cloudflare, "deploy")).exitCode, 0);
+      const bindings = cloudflare.workers.get("embeddings-worker")?.bindings ?? [];
+      const [namespace] = cloudflare.namespaces;
+      assert.equal(cloudflare.namespaces.length, 1);
+      assert.equal(bindings.find(({ name }) => name === "EMBEDDINGS_MODEL")?.namespace_id, namespace?.id);
+      const key = bindings.find(({ name }) => name === "MODEL_KEY")?.text;
+      assert.ok(namespace?.entries.get(key ?? "")?.value.equals(tinyWeights()));
+    });
+  });
+});
+
 describe("the deployed URL", () => {
   const cases: [target: string, url: string][] = [
     ["https://embeddings-worker.somebody.workers.dev", "https://embeddings-worker.somebody.workers.dev"],
@@ -169,10 +192,18 @@ async function withProject(work: (project: ProjectCopy, cloudflare: FakeCloudfla
 function deploy(project: ProjectCopy, cloudflare: FakeCloudflare, ...options: (string | Record<string, undefined>)[]) {
   const flags = options.filter((option) => typeof option === "string");
   const variables = Object.assign({}, ...options.filter((option) => typeof option === "object")) as Record<string, undefined>;
+  return run(project, ["--import", "tsx", "scripts/deploy.ts", ...flags], { ...cloudflare.environment, ...variables });
+}
+
+function wrangler(project: ProjectCopy, cloudflare: FakeCloudflare, ...args: string[]) {
+  return run(project, ["node_modules/wrangler/bin/wrangler.js", ...args], { ...cloudflare.environment, WRANGLER_HIDE_BANNER: "true" });
+}
+
+function run(project: ProjectCopy, args: string[], variables: Record<string, string | undefined>) {
   return new Promise<{ exitCode: number | null; output: string }>((resolve, reject) => {
-    const child = spawn(process.execPath, ["--import", "tsx", "scripts/deploy.ts", ...flags], {
+    const child = spawn(process.execPath, args, {
       cwd: project.folder,
-      env: { ...project.environment, ...cloudflare.environment, ...variables },
+      env: { ...project.environment, WRANGLER_SEND_METRICS: "false", ...variables },
       stdio: ["ignore", "pipe", "pipe"],
     });
     let output = "";
