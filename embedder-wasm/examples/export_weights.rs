@@ -1,13 +1,17 @@
 //! Turns a model-dir (`config.json` and `token_embeddings.f32`, as auto-g-embed and `train` write it)
-//! into a weights file: format v1 for f32, a safetensors container for i8.
+//! into a weights file: format v1 for the tokenizer ascii-words in f32, else a safetensors container.
+
+#[path = "train/quantize.rs"]
+mod quantize;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Parser, ValueEnum};
-use embedder_wasm::weights::{MAX_FILE_BYTES, Weights};
-use serde_json::{Value, json};
+use clap::Parser;
+use embedder_wasm::weights::{MAX_FILE_BYTES, VALUES_IN_AN_I4_BYTE, Weights};
+use quantize::Dtype;
+use serde_json::{Map, Value, json};
 
 /// Turn a model-dir into a weights file for the Worker.
 #[derive(Parser)]
@@ -16,18 +20,12 @@ struct Arguments {
     model_dir: PathBuf,
     /// The weights file to write.
     out: PathBuf,
-    /// f32 gives format v1; i8 a quarter of the size, in a safetensors container.
+    /// How the rows are stored: i8 takes a quarter of the room of f32, i4 an eighth.
     #[arg(long, value_enum, default_value_t = Dtype::F32)]
     dtype: Dtype,
     /// The model's name, for formats that carry one.
     #[arg(long, default_value = "embeddings-worker")]
     name: String,
-}
-
-#[derive(Clone, Copy, PartialEq, ValueEnum)]
-enum Dtype {
-    F32,
-    I8,
 }
 
 fn main() -> ExitCode {
@@ -41,10 +39,10 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<(), String> {
-    let (config, rows) = read_model_dir(&arguments.model_dir)?;
-    let bytes = match arguments.dtype {
-        Dtype::F32 => v1(&config, &rows),
-        Dtype::I8 => safetensors(&config, &rows, &arguments.name),
+    let model = ModelDir::read(&arguments.model_dir)?;
+    let bytes = match (arguments.dtype, &model.extension) {
+        (Dtype::F32, None) => v1(&model),
+        _ => safetensors(&model, arguments.dtype, &arguments.name),
     };
     let bytes_written = bytes.len();
     if bytes_written > MAX_FILE_BYTES {
@@ -58,128 +56,213 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     write(&arguments.out, &bytes)?;
     let header = &weights.header;
     println!(
-        "{}: {} x {} {}, {}, {bytes_written} bytes",
+        "{}: {} rows of {} {}, {}, vectors of {}, {bytes_written} bytes",
         arguments.out.display(),
         header.vocab_size,
-        header.embedding_dim,
+        header.table_dim,
         header.dtype.name(),
         header.tokenizer.name(),
+        header.embedding_dim,
     );
+    if arguments.dtype != Dtype::F32 {
+        println!(
+            "the rounding of the rows loses {:.3} % of their energy",
+            100.0 * lost(&model, arguments.dtype)
+        );
+    }
     Ok(())
 }
 
-/// config.json.
-struct Config {
+/// The share of the squared values that storing the rows loses.
+fn lost(model: &ModelDir, dtype: Dtype) -> f64 {
+    let energy = |value: f32| f64::from(value) * f64::from(value);
+    let (mut lost, mut all) = (0.0, 0.0);
+    let mut stored = vec![0.0; model.table_dim];
+    for row in model.rows.chunks(model.table_dim) {
+        dtype.round(row, &mut stored);
+        lost += row
+            .iter()
+            .zip(&stored)
+            .map(|(exact, stored)| energy(exact - stored))
+            .sum::<f64>();
+        all += row.iter().map(|&value| energy(value)).sum::<f64>();
+    }
+    lost / all
+}
+
+struct ModelDir {
     vocab_size: usize,
-    embedding_dim: usize,
+    table_dim: usize,
     max_seq_len: usize,
     normalize: bool,
+    rows: Vec<f32>,
+    extension: Option<Extension>,
 }
 
-fn read_model_dir(folder: &Path) -> Result<(Config, Vec<f32>), String> {
-    let path = folder.join("config.json");
-    let shown = path.display();
-    let fields: Value = serde_json::from_slice(&read(&path)?)
-        .map_err(|error| format!("{shown}: not valid JSON: {error}"))?;
-    let number = |field: &str, least: u64| match fields[field].as_u64() {
-        Some(number) if (least..=u64::from(u32::MAX)).contains(&number) => Ok(number as usize),
-        _ => Err(format!(
-            "{shown}: {field}: expected an integer of at least {least}, found {}",
-            fields[field]
-        )),
-    };
-    let config = Config {
-        vocab_size: number("vocab_size", 3)?,
-        embedding_dim: number("embedding_dim", 1)?,
-        max_seq_len: number("max_seq_len", 1)?,
-        normalize: fields["normalize"].as_bool().ok_or_else(|| {
+/// What a model of the tokenizer words-and-stems has besides.
+struct Extension {
+    tokenizer: String,
+    lexical_dim: usize,
+    lexical_weight: f64,
+    idf: Vec<u8>,
+}
+
+impl ModelDir {
+    fn read(folder: &Path) -> Result<Self, String> {
+        let path = folder.join("config.json");
+        let shown = path.display();
+        let fields: Value = serde_json::from_slice(&read(&path)?)
+            .map_err(|error| format!("{shown}: not valid JSON: {error}"))?;
+        let wrong = |field: &str, expected: &str| {
             format!(
-                "{shown}: normalize: expected true or false, found {}",
-                fields["normalize"]
+                "{shown}: {field}: expected {expected}, found {}",
+                fields[field]
             )
-        })?,
-    };
-    let path = folder.join("token_embeddings.f32");
-    let bytes = read(&path)?;
-    let expected = config.vocab_size as u128 * config.embedding_dim as u128 * 4;
-    if bytes.len() as u128 != expected {
-        return Err(format!(
-            "{}: expected {} x {} f32, {expected} bytes, found {}",
-            path.display(),
-            config.vocab_size,
-            config.embedding_dim,
-            bytes.len()
-        ));
+        };
+        let number = |field: &str, least: u64| match fields[field].as_u64() {
+            Some(number) if (least..=u64::from(u32::MAX)).contains(&number) => Ok(number as usize),
+            _ => Err(wrong(field, &format!("an integer of at least {least}"))),
+        };
+        let (vocab_size, table_dim) = (number("vocab_size", 3)?, number("embedding_dim", 1)?);
+        let max_seq_len = number("max_seq_len", 1)?;
+        let normalize = fields["normalize"]
+            .as_bool()
+            .ok_or_else(|| wrong("normalize", "true or false"))?;
+        let extension = match &fields["tokenizer"] {
+            Value::Null => None,
+            Value::String(tokenizer) => Some(Extension {
+                tokenizer: tokenizer.clone(),
+                lexical_dim: number("lexical_dim", 1)?,
+                lexical_weight: fields["lexical_weight"]
+                    .as_f64()
+                    .ok_or_else(|| wrong("lexical_weight", "a number"))?,
+                idf: read(&folder.join("idf.u8"))?,
+            }),
+            _ => return Err(wrong("tokenizer", "a name")),
+        };
+        let path = folder.join("token_embeddings.f32");
+        let bytes = read(&path)?;
+        let expected = vocab_size as u128 * table_dim as u128 * 4;
+        if bytes.len() as u128 != expected {
+            return Err(format!(
+                "{}: expected {vocab_size} x {table_dim} f32, {expected} bytes, found {}",
+                path.display(),
+                bytes.len()
+            ));
+        }
+        let rows = bytes
+            .as_chunks::<4>()
+            .0
+            .iter()
+            .map(|value| f32::from_le_bytes(*value))
+            .collect();
+        Ok(Self {
+            vocab_size,
+            table_dim,
+            max_seq_len,
+            normalize,
+            rows,
+            extension,
+        })
     }
-    let rows = bytes
-        .as_chunks::<4>()
-        .0
-        .iter()
-        .map(|value| f32::from_le_bytes(*value))
-        .collect();
-    Ok((config, rows))
 }
 
-fn v1(config: &Config, rows: &[f32]) -> Vec<u8> {
+fn v1(model: &ModelDir) -> Vec<u8> {
     let header = json!({
-        "vocab_size": config.vocab_size,
-        "embedding_dim": config.embedding_dim,
-        "max_seq_len": config.max_seq_len,
-        "normalize": config.normalize,
+        "vocab_size": model.vocab_size,
+        "embedding_dim": model.table_dim,
+        "max_seq_len": model.max_seq_len,
+        "normalize": model.normalize,
     })
     .to_string();
     let mut bytes = (header.len() as u32).to_le_bytes().to_vec();
     bytes.extend(header.as_bytes());
-    bytes.extend(rows.iter().flat_map(|value| value.to_le_bytes()));
+    bytes.extend(model.rows.iter().flat_map(|value| value.to_le_bytes()));
     bytes
 }
 
-fn safetensors(config: &Config, rows: &[f32], name: &str) -> Vec<u8> {
-    let (values, scales) = quantized(rows, config.embedding_dim);
-    let (scales_end, file_end) = (scales.len() * 4, scales.len() * 4 + values.len());
-    // Scales first: they stay aligned.
-    let mut header = json!({
-        "__metadata__": {
-            "format": "embeddings-worker",
-            "name": name,
-            "tokenizer": "ascii-words",
-            "max_seq_len": config.max_seq_len.to_string(),
-            "normalize": config.normalize.to_string(),
-        },
-        "scales": { "dtype": "F32", "shape": [config.vocab_size], "data_offsets": [0, scales_end] },
-        "embeddings": {
-            "dtype": "I8",
-            "shape": [config.vocab_size, config.embedding_dim],
-            "data_offsets": [scales_end, file_end],
-        },
-    })
-    .to_string();
-    // Spaces up to a multiple of 8, as safetensors has it.
-    header.extend(std::iter::repeat_n(
-        ' ',
-        header.len().next_multiple_of(8) - header.len(),
-    ));
-    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
-    bytes.extend(header.as_bytes());
-    bytes.extend(scales.iter().flat_map(|scale| scale.to_le_bytes()));
-    bytes.extend(values.iter().map(|&value| value as u8));
-    bytes
-}
-
-/// Each row as whole numbers from -127 to 127 times a scale of its own.
-fn quantized(rows: &[f32], dim: usize) -> (Vec<i8>, Vec<f32>) {
-    let mut values = Vec::with_capacity(rows.len());
-    let mut scales = Vec::with_capacity(rows.len() / dim);
-    for row in rows.chunks(dim) {
-        let largest = row
-            .iter()
-            .fold(0.0f32, |largest, value| largest.max(value.abs()));
-        let scale = largest / 127.0;
-        let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
-        values.extend(row.iter().map(|value| (value * inverse).round() as i8));
-        scales.push(scale);
+fn safetensors(model: &ModelDir, dtype: Dtype, name: &str) -> Vec<u8> {
+    let mut metadata = Map::new();
+    let mut describe = |field: &str, value: String| metadata.insert(field.to_owned(), value.into());
+    describe("format", "embeddings-worker".to_owned());
+    describe("name", name.to_owned());
+    describe("max_seq_len", model.max_seq_len.to_string());
+    describe("normalize", model.normalize.to_string());
+    // Tensors of wider values first: so all stay aligned.
+    let mut tensors = Tensors::default();
+    let (scales, values) = stored(&model.rows, model.table_dim, dtype);
+    if !scales.is_empty() {
+        tensors.add("scales", "F32", &[model.vocab_size], scales);
     }
-    (values, scales)
+    if let Some(extension) = &model.extension {
+        describe("tokenizer", extension.tokenizer.clone());
+        describe("lexical_dim", extension.lexical_dim.to_string());
+        describe("lexical_weight", extension.lexical_weight.to_string());
+        tensors.add("idf", "U8", &[extension.idf.len()], extension.idf.clone());
+    } else {
+        describe("tokenizer", "ascii-words".to_owned());
+    }
+    let (name, columns) = match dtype {
+        Dtype::F32 => ("F32", model.table_dim),
+        Dtype::I8 => ("I8", model.table_dim),
+        Dtype::I4 => ("U8", model.table_dim / VALUES_IN_AN_I4_BYTE),
+    };
+    tensors.add("embeddings", name, &[model.vocab_size, columns], values);
+    tensors.file(metadata)
+}
+
+/// The tensors of a safetensors file, in order.
+#[derive(Default)]
+struct Tensors {
+    entries: Map<String, Value>,
+    bytes: Vec<u8>,
+}
+
+impl Tensors {
+    fn add(&mut self, name: &str, dtype: &str, shape: &[usize], bytes: Vec<u8>) {
+        let start = self.bytes.len();
+        self.bytes.extend(bytes);
+        let entry =
+            json!({ "dtype": dtype, "shape": shape, "data_offsets": [start, self.bytes.len()] });
+        self.entries.insert(name.to_owned(), entry);
+    }
+
+    fn file(mut self, metadata: Map<String, Value>) -> Vec<u8> {
+        self.entries
+            .insert("__metadata__".to_owned(), metadata.into());
+        let mut header = Value::Object(self.entries).to_string();
+        // Spaces up to a multiple of 8, as safetensors has it.
+        header.extend(std::iter::repeat_n(
+            ' ',
+            header.len().next_multiple_of(8) - header.len(),
+        ));
+        let mut file = (header.len() as u64).to_le_bytes().to_vec();
+        file.extend(header.as_bytes());
+        file.extend(self.bytes);
+        file
+    }
+}
+
+/// Scales and values of the rows as they lie in the file; F32 has no scales.
+fn stored(rows: &[f32], dim: usize, dtype: Dtype) -> (Vec<u8>, Vec<u8>) {
+    let (mut scales, mut values) = (Vec::new(), Vec::new());
+    for row in rows.chunks(dim) {
+        if dtype == Dtype::F32 {
+            values.extend(row.iter().flat_map(|value| value.to_le_bytes()));
+            continue;
+        }
+        let (scale, numbers) = dtype.quantized(row);
+        scales.extend(scale.to_le_bytes());
+        match dtype {
+            Dtype::I4 => {
+                let levels: Vec<u8> = numbers.map(|number| (number + 8) as u8).collect();
+                let (low, high) = levels.split_at(dim / VALUES_IN_AN_I4_BYTE);
+                values.extend(low.iter().zip(high).map(|(low, high)| low | high << 4));
+            }
+            _ => values.extend(numbers.map(|number| number as u8)),
+        }
+    }
+    (scales, values)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {
@@ -195,59 +278,90 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), String> {
 mod tests {
     use super::*;
 
-    const DIM: usize = 3;
+    const DIM: usize = 4;
 
-    fn config() -> Config {
-        Config {
+    fn model(extension: Option<Extension>) -> ModelDir {
+        let mut rows = vec![0.0; DIM];
+        rows.extend([
+            1.0, -0.5, 0.25, 0.1, -2.0, 0.013, 1.0, 0.3, 1e-3, 2e-3, -3e-3, 1e-3,
+        ]);
+        ModelDir {
             vocab_size: 4,
-            embedding_dim: DIM,
+            table_dim: DIM,
             max_seq_len: 9,
             normalize: true,
+            rows,
+            extension,
         }
     }
 
-    fn rows() -> Vec<f32> {
-        vec![
-            0.0, 0.0, 0.0, 1.0, -0.5, 0.25, -2.0, 0.013, 1.0, 1e-3, 2e-3, -3e-3,
-        ]
+    fn extension() -> Extension {
+        Extension {
+            tokenizer: "words-and-stems".to_owned(),
+            lexical_dim: 8,
+            lexical_weight: 0.5,
+            idf: vec![1, 2, 3],
+        }
     }
 
     #[test]
     fn format_v1_holds_the_rows_bit_for_bit() {
-        let weights = Weights::from_bytes(v1(&config(), &rows())).unwrap();
-        let bytes: Vec<u8> = rows()
+        let model = model(None);
+        let weights = Weights::from_bytes(v1(&model)).unwrap();
+        let bytes: Vec<u8> = model
+            .rows
             .iter()
             .flat_map(|value| value.to_le_bytes())
             .collect();
         assert_eq!(weights.embeddings(), bytes);
+        let header = &weights.header;
         assert_eq!(
-            (
-                weights.header.vocab_size,
-                weights.header.max_seq_len,
-                weights.header.normalize
-            ),
+            (header.vocab_size, header.max_seq_len, header.normalize),
             (4, 9, true)
         );
     }
 
     #[test]
-    fn quantised_rows_are_within_half_a_step_of_the_real_ones() {
-        let weights = Weights::from_bytes(safetensors(&config(), &rows(), "tiny")).unwrap();
-        assert_eq!(weights.header.name, "tiny");
-        let scales = weights
-            .scales()
-            .as_chunks::<4>()
-            .0
-            .iter()
-            .map(|scale| f32::from_le_bytes(*scale));
-        for ((row, stored), scale) in rows()
-            .chunks(DIM)
-            .zip(weights.embeddings().chunks(DIM))
-            .zip(scales)
-        {
-            for (value, stored) in row.iter().zip(stored) {
-                assert!((value - f32::from(*stored as i8) * scale).abs() <= scale * 0.5001);
+    fn quantised_rows_read_as_the_trainer_saw_them() {
+        let model = model(None);
+        for dtype in [Dtype::I8, Dtype::I4] {
+            let file = safetensors(&model, dtype, "tiny");
+            let loaded = embedder_wasm::model::Model::new(Weights::from_bytes(file).unwrap());
+            assert_eq!(loaded.header().name, "tiny");
+            // "a" and "b" have rows 2 and 3 or 3 and 2; each vector is a stored row, normalised.
+            for word in ["a", "b"] {
+                let mut embedding = [0.0; DIM];
+                loaded.embed(word, &mut embedding);
+                let expected = model.rows.chunks(DIM).map(|row| {
+                    let mut stored = [0.0; DIM];
+                    dtype.round(row, &mut stored);
+                    embedder_wasm::model::normalize(&mut stored);
+                    stored
+                });
+                let near = |row: [f32; DIM]| {
+                    row.iter()
+                        .zip(&embedding)
+                        .all(|(a, b)| (a - b).abs() < 1e-6)
+                };
+                assert!(
+                    expected.into_iter().any(near),
+                    "{dtype:?} {word}: {embedding:?}"
+                );
             }
+        }
+    }
+
+    #[test]
+    fn an_extended_model_keeps_its_lexical_part() {
+        for dtype in [Dtype::F32, Dtype::I8, Dtype::I4] {
+            let weights =
+                Weights::from_bytes(safetensors(&model(Some(extension())), dtype, "tiny")).unwrap();
+            let lexical = weights.header.lexical.as_ref().unwrap();
+            assert_eq!(
+                (lexical.dim, lexical.weight, weights.header.embedding_dim),
+                (8, 0.5, DIM + 8)
+            );
+            assert_eq!(weights.idf(), [1, 2, 3]);
         }
     }
 
@@ -258,7 +372,7 @@ mod tests {
         let read = |config: &str, table: &[u8]| {
             fs::write(folder.join("config.json"), config).unwrap();
             fs::write(folder.join("token_embeddings.f32"), table).unwrap();
-            read_model_dir(&folder)
+            ModelDir::read(&folder)
                 .err()
                 .map(|message| message.replace(&*folder.to_string_lossy(), "DIR"))
         };

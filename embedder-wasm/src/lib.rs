@@ -3,9 +3,11 @@
 //! No class crosses the boundary, so no finaliser can free into an instance that was replaced.
 
 pub mod answer;
+pub mod lexical;
 pub mod model;
 pub mod tokenizer;
 pub mod weights;
+pub mod words_and_stems;
 
 use std::cell::RefCell;
 
@@ -112,7 +114,10 @@ pub fn begin(dimensions: usize) {
 #[wasm_bindgen(js_name = embedText)]
 pub fn embed_text(byte_length: usize) -> Result<usize, JsError> {
     with_state(|state| {
-        let model = state.model.as_ref().ok_or(JsError::new("no model is loaded"))?;
+        let model = state
+            .model
+            .as_ref()
+            .ok_or(JsError::new("no model is loaded"))?;
         let text = String::from_utf8_lossy(&state.input[..byte_length]);
         let start = state.vectors.len();
         state.vectors.resize(start + state.dimensions, 0.0);
@@ -122,9 +127,13 @@ pub fn embed_text(byte_length: usize) -> Result<usize, JsError> {
 
 /// Counts the words of the text in the first `byte_length` bytes of the input buffer.
 #[wasm_bindgen(js_name = countTokens)]
-pub fn count_tokens(byte_length: usize) -> usize {
+pub fn count_tokens(byte_length: usize) -> Result<usize, JsError> {
     with_state(|state| {
-        tokenizer::count_words(&String::from_utf8_lossy(&state.input[..byte_length]))
+        let model = state
+            .model
+            .as_ref()
+            .ok_or(JsError::new("no model is loaded"))?;
+        Ok(model.count(&String::from_utf8_lossy(&state.input[..byte_length])))
     })
 }
 

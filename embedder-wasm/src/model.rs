@@ -1,7 +1,10 @@
-//! From a text to its embedding: the mean of its tokens' rows, L2-normalised.
+//! From a text to its embedding: the mean of its tokens' rows, L2-normalised, and the lexical part
+//! behind it where the model has one.
 
-use crate::tokenizer::{WordCount, count_words};
-use crate::weights::{Dtype, Header, Weights};
+use crate::lexical::Sketch;
+use crate::tokenizer::WordCount;
+use crate::weights::{Dtype, Header, LexicalPart, VALUES_IN_AN_I4_BYTE, Weights};
+use crate::words_and_stems::for_each_token;
 
 pub struct Model {
     weights: Weights,
@@ -20,10 +23,28 @@ impl Model {
     /// model's vector, normalised among themselves where the model normalises. A text without a
     /// word gives the zero vector. `embedding` may be at most `embedding_dim` long.
     pub fn embed(&self, text: &str, embedding: &mut [f32]) -> WordCount {
-        let header = self.header();
-        debug_assert!(embedding.len() <= header.embedding_dim);
-        let rows = Rows::new(&self.weights);
+        debug_assert!(embedding.len() <= self.header().embedding_dim);
         embedding.fill(0.0);
+        let table_dim = self.header().table_dim;
+        match &self.header().lexical {
+            Some(lexical) if embedding.len() > table_dim => {
+                self.embed_both(text, lexical, embedding)
+            }
+            _ => {
+                let end = embedding.len().min(table_dim);
+                self.embed_semantic(text, &mut embedding[..end])
+            }
+        }
+    }
+
+    /// Counts a text's words and reads none.
+    pub fn count(&self, text: &str) -> usize {
+        self.header().tokenizer.count_words(text)
+    }
+
+    fn embed_semantic(&self, text: &str, embedding: &mut [f32]) -> WordCount {
+        let header = self.header();
+        let rows = Rows::new(&self.weights);
         let mut tokens = 0_u32;
         let count = header.tokenizer.for_each_token(
             text,
@@ -46,20 +67,40 @@ impl Model {
         count
     }
 
-    /// Counts a text's words and reads none.
-    pub fn count(&self, text: &str) -> usize {
-        count_words(text)
+    /// The semantic part and, behind it, the lexical one, in one pass over the text: each of length 1,
+    /// then weighted, and all of it, as far as it is wanted, normalised.
+    fn embed_both(&self, text: &str, part: &LexicalPart, embedding: &mut [f32]) -> WordCount {
+        let header = self.header();
+        let rows = Rows::new(&self.weights);
+        let mut sketch = Sketch::default();
+        let (semantic, rest) = embedding.split_at_mut(header.table_dim);
+        let count = for_each_token(text, header.vocab_size, header.max_seq_len, |token| {
+            rows.add(token.word_row as usize, semantic);
+            rows.add(token.stem_row as usize, semantic);
+            sketch.add(token.stem_hash);
+        });
+        // The mean and the sum have the same direction.
+        normalize(semantic);
+        let mut lexical = vec![0.0; part.dim];
+        sketch.write(self.weights.idf(), &mut lexical);
+        normalize(&mut lexical);
+
+        for (value, lexical) in rest.iter_mut().zip(lexical) {
+            *value = lexical * part.weight;
+        }
+        normalize(embedding);
+        count
     }
 }
 
 /// The table's rows as they lie in the file.
 struct Rows<'a> {
     dtype: Dtype,
-    /// `[vocab_size, embedding_dim]` values of `dtype`.
+    /// `[vocab_size, table_dim]` values of `dtype`.
     embeddings: &'a [u8],
     /// `[vocab_size]` little-endian f32 where rows are quantised.
     scales: &'a [u8],
-    embedding_dim: usize,
+    table_dim: usize,
 }
 
 impl<'a> Rows<'a> {
@@ -68,8 +109,12 @@ impl<'a> Rows<'a> {
             dtype: weights.header.dtype,
             embeddings: weights.embeddings(),
             scales: weights.scales(),
-            embedding_dim: weights.header.embedding_dim,
+            table_dim: weights.header.table_dim,
         }
+    }
+
+    fn scale(&self, row: usize) -> f32 {
+        f32::from_le_bytes(std::array::from_fn(|byte| self.scales[row * 4 + byte]))
     }
 
     /// Adds a row's first values to `sum`.
@@ -77,19 +122,30 @@ impl<'a> Rows<'a> {
     fn add(&self, row: usize, sum: &mut [f32]) {
         match self.dtype {
             Dtype::F32 => {
-                let start = row * self.embedding_dim * 4;
+                let start = row * self.table_dim * 4;
                 add_f32(&self.embeddings[start..start + sum.len() * 4], sum);
             }
             Dtype::I8 => {
-                let start = row * self.embedding_dim;
-                let scale = f32::from_le_bytes(std::array::from_fn(|i| self.scales[row * 4 + i]));
-                add_i8(&self.embeddings[start..start + sum.len()], scale, sum);
+                let start = row * self.table_dim;
+                add_i8(
+                    &self.embeddings[start..start + sum.len()],
+                    self.scale(row),
+                    sum,
+                );
+            }
+            Dtype::I4 => {
+                let row_bytes = self.table_dim / VALUES_IN_AN_I4_BYTE;
+                let start = row * row_bytes;
+                let bytes = &self.embeddings[start..start + row_bytes];
+                let (low, high) = sum.split_at_mut(sum.len().min(row_bytes));
+                add_i4(bytes, |byte| byte & 0x0F, self.scale(row), low);
+                add_i4(bytes, |byte| byte >> 4, self.scale(row), high);
             }
         }
     }
 }
 
-// Both loops are written so that the compiler turns them into SIMD: no bounds check inside, no
+// These loops are written so that the compiler turns them into SIMD: no bounds check inside, no
 // dependency between columns.
 
 fn add_f32(row: &[u8], sum: &mut [f32]) {
@@ -101,6 +157,14 @@ fn add_f32(row: &[u8], sum: &mut [f32]) {
 fn add_i8(row: &[u8], scale: f32, sum: &mut [f32]) {
     for (sum, value) in sum.iter_mut().zip(row) {
         *sum += f32::from(*value as i8) * scale;
+    }
+}
+
+/// Level n of 16 stands for n - 7.5.
+#[inline(always)]
+fn add_i4(row: &[u8], level: impl Fn(u8) -> u8, scale: f32, sum: &mut [f32]) {
+    for (sum, byte) in sum.iter_mut().zip(row) {
+        *sum += (f32::from(level(*byte)) - 7.5) * scale;
     }
 }
 

@@ -2,6 +2,8 @@
 
 use siphasher::sip::SipHasher13;
 
+use crate::words_and_stems;
+
 /// Row 0 is padding and is never read.
 pub const RESERVED_ROWS: usize = 2;
 /// The row of a word that has no ASCII letter or digit in it.
@@ -12,6 +14,8 @@ pub const UNKNOWN_TOKEN_ID: u32 = 1;
 pub enum Tokenizer {
     /// auto-g-embed's: split at white space, keep ASCII letters and digits, hash.
     AsciiWords,
+    /// Words of any script, a row for each and a row for its stem, and a lexical part.
+    WordsAndStems,
 }
 
 /// How many words a text has, and how many of them were read.
@@ -23,11 +27,12 @@ pub struct WordCount {
 
 impl Tokenizer {
     /// The names as they stand in a weights file.
-    pub const NAMES: &'static str = "ascii-words";
+    pub const NAMES: &'static str = "ascii-words, words-and-stems";
 
     pub fn from_name(name: &str) -> Option<Self> {
         match name {
             "ascii-words" => Some(Self::AsciiWords),
+            "words-and-stems" => Some(Self::WordsAndStems),
             _ => None,
         }
     }
@@ -35,27 +40,37 @@ impl Tokenizer {
     pub fn name(self) -> &'static str {
         match self {
             Self::AsciiWords => "ascii-words",
+            Self::WordsAndStems => "words-and-stems",
         }
     }
 
-    /// Calls `row` with the token id (a row of a table of `vocab_size` rows) of each of the first
-    /// `max_words` words, in order, and counts all of them.
+    /// Calls `row` with the token ids (rows of a table of `vocab_size` rows) of the first `max_words`
+    /// words, in order, and counts all of them.
     pub fn for_each_token(
         self,
         text: &str,
         vocab_size: usize,
         max_words: usize,
-        row: impl FnMut(u32),
+        mut row: impl FnMut(u32),
     ) -> WordCount {
         match self {
             Self::AsciiWords => ascii_words(text, vocab_size, max_words, row),
+            Self::WordsAndStems => {
+                words_and_stems::for_each_token(text, vocab_size, max_words, |token| {
+                    row(token.word_row);
+                    row(token.stem_row);
+                })
+            }
         }
     }
-}
 
-/// The words of a text: what lies between Unicode White_Space.
-pub fn count_words(text: &str) -> usize {
-    text.split_whitespace().count()
+    /// Counts a text's words and reads none.
+    pub fn count_words(self, text: &str) -> usize {
+        match self {
+            Self::AsciiWords => text.split_whitespace().count(),
+            Self::WordsAndStems => words_and_stems::count_words(text),
+        }
+    }
 }
 
 fn ascii_words(
@@ -92,6 +107,10 @@ fn ascii_words(
 /// on all 64 bits: a `usize` has 32 of them on wasm32.
 fn hashed_row(word: &mut Vec<u8>, vocab_size: usize) -> u32 {
     word.push(0xFF);
-    let hash = SipHasher13::new().hash(word);
+    row_of(SipHasher13::new().hash(word), vocab_size)
+}
+
+/// The row of a hash, past the reserved ones.
+pub fn row_of(hash: u64, vocab_size: usize) -> u32 {
     (RESERVED_ROWS as u64 + hash % (vocab_size - RESERVED_ROWS) as u64) as u32
 }

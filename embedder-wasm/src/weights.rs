@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use serde_json::{Map, Value};
 
+use crate::lexical::SKETCH_BLOCKS;
 use crate::tokenizer::Tokenizer;
 
 /// Workers KV holds at most 25 MiB in one value.
@@ -15,8 +16,14 @@ pub const MAX_FILE_BYTES: usize = 25 * 1024 * 1024;
 pub const MAX_HEADER_BYTES: usize = 1024 * 1024;
 /// Two rows are reserved (padding, unknown), so hashing needs a third.
 pub const MIN_VOCAB_SIZE: usize = 3;
+/// The low four bits of byte k are value k of the row; the high ones lie half a row behind it.
+pub const VALUES_IN_AN_I4_BYTE: usize = 2;
 /// Larger values could overflow in the sum of squares; a trained table is nowhere near it.
 pub const MAX_MAGNITUDE: f32 = 1e15;
+
+/// More is no use in a vector that is sent around.
+pub const MAX_LEXICAL_DIM: usize = 8192;
+pub const MAX_LEXICAL_WEIGHT: f32 = 100.0;
 
 /// Format v1 names no model.
 const V1_NAME: &str = "embeddings-worker";
@@ -42,6 +49,8 @@ pub enum Dtype {
     F32,
     /// One signed byte a value, times the row's scale.
     I8,
+    /// Two values a byte, in 16 levels that lie symmetrically about 0, times the row's scale.
+    I4,
 }
 
 impl Dtype {
@@ -49,15 +58,19 @@ impl Dtype {
         match self {
             Self::F32 => "F32",
             Self::I8 => "I8",
+            Self::I4 => "I4",
         }
     }
+}
 
-    fn bytes(self) -> usize {
-        match self {
-            Self::F32 => 4,
-            Self::I8 => 1,
-        }
-    }
+/// The part of an embedding that is made of the words themselves, without the table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LexicalPart {
+    pub dim: usize,
+    /// Its length, where the semantic part has 1.
+    pub weight: f32,
+    /// U8 `[n]`: how rare a stem is.
+    pub idf: Range<usize>,
 }
 
 /// What the head of a weights file says. Ranges are byte offsets in the file.
@@ -67,10 +80,14 @@ pub struct Header {
     pub tokenizer: Tokenizer,
     pub dtype: Dtype,
     pub vocab_size: usize,
+    /// Values in a row of the table.
+    pub table_dim: usize,
+    /// Values in an embedding: those of a row, and those of the lexical part behind them.
     pub embedding_dim: usize,
     pub max_seq_len: usize,
     pub normalize: bool,
-    /// `[vocab_size, embedding_dim]`, row-major, little-endian.
+    pub lexical: Option<LexicalPart>,
+    /// `[vocab_size, table_dim]`, row-major, little-endian.
     pub embeddings: Range<usize>,
     /// F32 `[vocab_size]`, for quantised rows.
     pub scales: Option<Range<usize>>,
@@ -129,8 +146,8 @@ impl Weights {
             ));
         }
         let floats = match header.dtype {
-            Dtype::F32 => Some(("embeddings", &header.embeddings, header.embedding_dim)),
-            Dtype::I8 => header.scales.as_ref().map(|range| ("scales", range, 1)),
+            Dtype::F32 => Some(("embeddings", &header.embeddings, header.table_dim)),
+            Dtype::I8 | Dtype::I4 => header.scales.as_ref().map(|range| ("scales", range, 1)),
         };
         if let Some((tensor, range, columns)) = floats {
             check_magnitudes(tensor, &bytes[range.clone()], columns)?;
@@ -141,6 +158,14 @@ impl Weights {
     /// The bytes of the embedding table, row-major.
     pub fn embeddings(&self) -> &[u8] {
         &self.bytes[self.header.embeddings.clone()]
+    }
+
+    /// How rare stems are, by hash; empty where the model has no lexical part.
+    pub fn idf(&self) -> &[u8] {
+        match &self.header.lexical {
+            Some(lexical) => &self.bytes[lexical.idf.clone()],
+            None => &[],
+        }
     }
 
     /// The bytes of the scales of quantised rows, little-endian f32; empty where rows are F32.
@@ -235,8 +260,8 @@ fn v1_header(fields: &Map<String, Value>, header_end: usize) -> Result<Header, W
             ));
         }
     };
-    let Some(file_bytes) = table_bytes(vocab_size, embedding_dim, Dtype::F32)
-        .and_then(|bytes| bytes.checked_add(header_end))
+    let Some(file_bytes) =
+        f32_table_bytes(vocab_size, embedding_dim).and_then(|bytes| bytes.checked_add(header_end))
     else {
         return refused(format!(
             "header: a table of {vocab_size} x {embedding_dim} f32 is larger than any file"
@@ -247,9 +272,11 @@ fn v1_header(fields: &Map<String, Value>, header_end: usize) -> Result<Header, W
         tokenizer: Tokenizer::AsciiWords,
         dtype: Dtype::F32,
         vocab_size,
+        table_dim: embedding_dim,
         embedding_dim,
         max_seq_len,
         normalize,
+        lexical: None,
         embeddings: header_end..file_bytes,
         scales: None,
         file_bytes,
@@ -309,21 +336,31 @@ fn safetensors_header(
     };
 
     let embeddings = tensors.named("embeddings")?;
-    let [vocab_size, embedding_dim] = embeddings.shape[..] else {
+    let [vocab_size, row_values] = embeddings.shape[..] else {
         return refused(format!(
             "tensor embeddings: expected the shape [vocab_size, embedding_dim], found {:?}",
             embeddings.shape
         ));
     };
-    if vocab_size < MIN_VOCAB_SIZE || embedding_dim == 0 {
+    if vocab_size < MIN_VOCAB_SIZE || row_values == 0 {
         return refused(format!(
             "tensor embeddings: expected at least {MIN_VOCAB_SIZE} rows and 1 column, found {:?}",
             embeddings.shape
         ));
     }
-    let (dtype, scales) = match embeddings.dtype.as_str() {
-        "F32" => (Dtype::F32, None),
-        "I8" => {
+    let (dtype, table_dim) = match embeddings.dtype.as_str() {
+        "F32" => (Dtype::F32, row_values),
+        "I8" => (Dtype::I8, row_values),
+        "U8" => (Dtype::I4, row_values * VALUES_IN_AN_I4_BYTE),
+        found => {
+            return refused(format!(
+                "tensor embeddings: expected the dtype F32, I8 or, for 4 bits a value, U8, found {found:?}"
+            ));
+        }
+    };
+    let scales = match dtype {
+        Dtype::F32 => None,
+        Dtype::I8 | Dtype::I4 => {
             let scales = tensors.named("scales")?;
             if scales.dtype != "F32" || scales.shape != [vocab_size] {
                 return refused(format!(
@@ -331,12 +368,18 @@ fn safetensors_header(
                     scales.dtype, scales.shape
                 ));
             }
-            (Dtype::I8, Some(scales.range.clone()))
+            Some(scales.range.clone())
         }
-        found => {
-            return refused(format!(
-                "tensor embeddings: expected the dtype F32 or I8, found {found:?}"
-            ));
+    };
+    let lexical = match tokenizer {
+        Tokenizer::AsciiWords => None,
+        Tokenizer::WordsAndStems => {
+            if !normalize {
+                return refused(
+                    "header.__metadata__.normalize: expected \"true\", which the tokenizer words-and-stems needs, found \"false\"".to_owned(),
+                );
+            }
+            Some(lexical_part(&tensors, &text)?)
         }
     };
     Ok(Header {
@@ -344,12 +387,50 @@ fn safetensors_header(
         tokenizer,
         dtype,
         vocab_size,
-        embedding_dim,
+        table_dim,
+        embedding_dim: table_dim + lexical.as_ref().map_or(0, |part| part.dim),
         max_seq_len,
         normalize,
+        lexical,
         embeddings: embeddings.range.clone(),
         scales,
         file_bytes: tensors.file_bytes,
+    })
+}
+
+fn lexical_part<'a>(
+    tensors: &Tensors,
+    text: &impl Fn(&str) -> Result<&'a str, WeightsError>,
+) -> Result<LexicalPart, WeightsError> {
+    let dim_text = text("lexical_dim")?;
+    let dim = match dim_text.parse::<usize>() {
+        Ok(dim) if (1..=MAX_LEXICAL_DIM).contains(&dim) && dim.is_multiple_of(SKETCH_BLOCKS) => dim,
+        _ => {
+            return refused(format!(
+                "header.__metadata__.lexical_dim: expected a multiple of {SKETCH_BLOCKS} up to {MAX_LEXICAL_DIM}, found {dim_text:?}"
+            ));
+        }
+    };
+    let weight_text = text("lexical_weight")?;
+    let weight = match weight_text.parse::<f32>() {
+        Ok(weight) if weight.is_finite() && (0.0..=MAX_LEXICAL_WEIGHT).contains(&weight) => weight,
+        _ => {
+            return refused(format!(
+                "header.__metadata__.lexical_weight: expected a number from 0 to {MAX_LEXICAL_WEIGHT}, found {weight_text:?}"
+            ));
+        }
+    };
+    let idf = tensors.named("idf")?;
+    if idf.dtype != "U8" || idf.shape.len() != 1 || idf.shape[0] == 0 {
+        return refused(format!(
+            "tensor idf: expected U8 of the shape [n], found {} {:?}",
+            idf.dtype, idf.shape
+        ));
+    }
+    Ok(LexicalPart {
+        dim,
+        weight,
+        idf: idf.range.clone(),
     })
 }
 
@@ -465,8 +546,8 @@ fn safetensors_bytes(dtype: &str) -> Option<usize> {
     }
 }
 
-fn table_bytes(rows: usize, columns: usize, dtype: Dtype) -> Option<usize> {
-    rows.checked_mul(columns)?.checked_mul(dtype.bytes())
+fn f32_table_bytes(rows: usize, columns: usize) -> Option<usize> {
+    rows.checked_mul(columns)?.checked_mul(size_of::<f32>())
 }
 
 fn checked_number(

@@ -195,7 +195,7 @@ mod safetensors_refuses {
         a_dtype_that_nobody_knows: f32_with(&["embeddings", "dtype"], json!("F7")) => "tensor embeddings: expected a dtype of known size, found \"F7\"";
         a_dtype_that_is_not_served: safetensors(
             &json!({"__metadata__": metadata(), "embeddings": {"dtype": "F16", "shape": [3, 2], "data_offsets": [0, 12]}}).to_string(), &[0; 12]) =>
-            "tensor embeddings: expected the dtype F32 or I8, found \"F16\"";
+            "tensor embeddings: expected the dtype F32, I8 or, for 4 bits a value, U8, found \"F16\"";
         no_shape: f32_with(SHAPE, Value::Null) => "tensor embeddings: expected an array of sizes as shape, found nothing";
         a_negative_size: f32_with(SHAPE, json!([3, -2])) => "tensor embeddings: expected an array of sizes as shape, found [3,-2]";
         a_size_with_a_fraction: f32_with(SHAPE, json!([3, 2.5])) => "tensor embeddings: expected an array of sizes as shape, found [3,2.5]";

@@ -2,12 +2,213 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
+use serde_json::Value;
 
 use crate::matrix::{View, product};
-use crate::pairs::{excerpt, lines};
+use crate::pairs::{Source, excerpt, lines, read_source};
+use crate::table::Table;
+use crate::text_set::{Reading, TextSet};
+use crate::trainer::LexicalGuidance;
+
+/// What the model is measured on and never trained on.
+pub struct HeldOut {
+    ratings: Vec<(String, Vec<f32>, TextSet)>,
+    retrieval: Vec<Retrieval>,
+    pairs: Option<Source>,
+}
+
+impl HeldOut {
+    pub fn read(
+        ratings: &[PathBuf],
+        retrieval: &[PathBuf],
+        pairs: Option<&Path>,
+        reading: &Reading,
+    ) -> Result<Self, String> {
+        // A text is measured as the model will read it, not as short as it is trained on.
+        let reading = Reading {
+            max_words: usize::MAX,
+            ..*reading
+        };
+        Ok(Self {
+            ratings: ratings
+                .iter()
+                .map(|path| {
+                    let set = read_ratings(path)?;
+                    Ok((name(path), set.ratings, TextSet::of(&set.texts, &reading)))
+                })
+                .collect::<Result<_, String>>()?,
+            retrieval: retrieval
+                .iter()
+                .map(|path| Retrieval::read(path, &reading))
+                .collect::<Result<_, _>>()?,
+            pairs: pairs.map(|path| read_source(path, &reading)).transpose()?,
+        })
+    }
+
+    pub fn print(&self, table: &Table, lexical: Option<&LexicalGuidance>, when: &str) {
+        let weights: Vec<f32> = match lexical {
+            Some(part) => vec![0.0, part.weight],
+            None => vec![0.0],
+        };
+        for weight in weights {
+            let vectors = |set: &TextSet| vectors(table, set, lexical.filter(|_| weight > 0.0));
+            let dim = table.dim + lexical.filter(|_| weight > 0.0).map_or(0, |part| part.dim);
+            let when = format!("{when}, lexical weight {weight}");
+            for (name, ratings, texts) in &self.ratings {
+                let score = sts_score(ratings, &vectors(texts), dim);
+                let baseline = tf_idf_score(ratings, &texts.all_rows());
+                println!(
+                    "{when}: {name}: Spearman x 100 {score:.2} (TF-IDF on the same tokens {baseline:.2})"
+                );
+            }
+            for set in &self.retrieval {
+                let score = set.score(&vectors(&set.queries), &vectors(&set.documents), dim);
+                println!("{when}: {}: nDCG@10 x 100 {score:.2}", set.name);
+            }
+            if let Some(source) = &self.pairs {
+                let accuracy = retrieval_accuracy(&vectors(&source.texts), dim, &source.keys);
+                let count = source.pair_count();
+                println!(
+                    "{when}: {}: own positive nearest of {count}: {accuracy:.2} %",
+                    source.name
+                );
+            }
+        }
+    }
+}
+
+/// The vectors as the model will make them.
+fn vectors(table: &Table, texts: &TextSet, lexical: Option<&LexicalGuidance>) -> Vec<f32> {
+    let semantic = table.pool(&texts.all_rows()).vectors;
+    let Some(part) = lexical else {
+        return semantic;
+    };
+    let indices: Vec<usize> = (0..texts.len()).collect();
+    let sketches = texts.sketches(&indices, part.idf, part.dim);
+    let share = 1.0 / (1.0 + part.weight * part.weight).sqrt();
+    semantic
+        .chunks(table.dim)
+        .zip(sketches.chunks(part.dim))
+        .flat_map(|(semantic, sketch)| {
+            let semantic = semantic.iter().map(move |value| value * share);
+            semantic.chain(sketch.iter().map(move |value| value * share * part.weight))
+        })
+        .collect()
+}
+
+fn name(path: &Path) -> String {
+    path.file_stem()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
+}
+
+/// A search task: which documents answer which queries.
+struct Retrieval {
+    name: String,
+    queries: TextSet,
+    documents: TextSet,
+    /// For each query, the gain of the documents that answer it.
+    relevant: Vec<HashMap<usize, f32>>,
+}
+
+impl Retrieval {
+    fn read(folder: &Path, reading: &Reading) -> Result<Self, String> {
+        let (document_ids, documents) = read_jsonl(&folder.join("corpus.jsonl"))?;
+        let (query_ids, queries) = read_jsonl(&folder.join("queries.jsonl"))?;
+        let path = folder.join("qrels.tsv");
+        let shown = path.display();
+        let qrels = fs::read_to_string(&path)
+            .map_err(|error| format!("{shown}: cannot be read: {error}"))?;
+        let mut relevant = vec![HashMap::new(); queries.len()];
+        for (index, line) in qrels.lines().enumerate().skip(1) {
+            let columns: Vec<&str> = line.split('\t').collect();
+            let [query, document, gain] = columns[..] else {
+                return Err(format!(
+                    "{shown}:{}: expected query, document, gain, found {}",
+                    index + 1,
+                    excerpt(line)
+                ));
+            };
+            let gain: f32 = gain
+                .parse()
+                .map_err(|_| format!("{shown}:{}: expected a number, found {gain:?}", index + 1))?;
+            if let (Some(&query), Some(&document)) =
+                (query_ids.get(query), document_ids.get(document))
+                && gain > 0.0
+            {
+                relevant[query].insert(document, gain);
+            }
+        }
+        Ok(Self {
+            name: name(folder),
+            queries: TextSet::of(&queries, reading),
+            documents: TextSet::of(&documents, reading),
+            relevant,
+        })
+    }
+
+    /// nDCG@10 x 100, over the queries that have an answer.
+    fn score(&self, queries: &[f32], documents: &[f32], dim: usize) -> f32 {
+        const DEPTH: usize = 10;
+        let (rows, columns) = (self.queries.len(), self.documents.len());
+        let mut cosines = vec![0.0; rows * columns];
+        product(
+            View::new(queries, rows, dim),
+            View::new(documents, columns, dim).transposed(),
+            &mut cosines,
+        );
+        let discount = |rank: usize| 1.0 / (rank as f32 + 2.0).log2();
+        let scores: Vec<f32> = cosines
+            .par_chunks(columns)
+            .zip(&self.relevant)
+            .filter(|(_, relevant)| !relevant.is_empty())
+            .map(|(cosines, relevant)| {
+                let mut order: Vec<usize> = (0..columns).collect();
+                order.sort_by(|&a, &b| cosines[b].total_cmp(&cosines[a]));
+                let found: f32 = (0..DEPTH.min(columns))
+                    .map(|rank| relevant.get(&order[rank]).unwrap_or(&0.0) * discount(rank))
+                    .sum();
+                let mut gains: Vec<f32> = relevant.values().copied().collect();
+                gains.sort_by(|a, b| b.total_cmp(a));
+                let best: f32 = gains
+                    .iter()
+                    .take(DEPTH)
+                    .enumerate()
+                    .map(|(rank, gain)| gain * discount(rank))
+                    .sum();
+                found / best
+            })
+            .collect();
+        100.0 * scores.iter().sum::<f32>() / scores.len().max(1) as f32
+    }
+}
+
+/// Ids and texts (title and text, where there is a title) of a JSONL file.
+fn read_jsonl(path: &Path) -> Result<(HashMap<String, usize>, Vec<String>), String> {
+    let shown = path.display();
+    let content =
+        fs::read_to_string(path).map_err(|error| format!("{shown}: cannot be read: {error}"))?;
+    let (mut ids, mut texts) = (HashMap::new(), Vec::new());
+    for (index, line) in content.lines().enumerate() {
+        let entry: Value = serde_json::from_str(line)
+            .map_err(|error| format!("{shown}:{}: not valid JSON: {error}", index + 1))?;
+        let (Some(id), Some(text)) = (entry["_id"].as_str(), entry["text"].as_str()) else {
+            return Err(format!(
+                "{shown}:{}: expected _id and text, found {}",
+                index + 1,
+                excerpt(line)
+            ));
+        };
+        ids.insert(id.to_owned(), texts.len());
+        let title = entry["title"].as_str().unwrap_or_default();
+        texts.push(format!("{title} {text}").trim().to_owned());
+    }
+    Ok((ids, texts))
+}
 
 /// Sentence pairs with a rating of how alike they are.
 pub struct Ratings {

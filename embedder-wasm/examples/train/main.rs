@@ -3,12 +3,15 @@
 
 mod batches;
 mod evaluate;
+mod idf;
 mod matrix;
 mod model_dir;
 mod objective;
 mod pairs;
+mod quantize;
 mod random;
 mod table;
+mod teacher;
 mod text_set;
 mod trainer;
 
@@ -19,11 +22,14 @@ use std::time::Instant;
 use clap::Parser;
 use embedder_wasm::tokenizer::Tokenizer;
 
-use evaluate::{Ratings, read_ratings, retrieval_accuracy, sts_score, tf_idf_score};
+use evaluate::HeldOut;
+use idf::idf;
 use pairs::{Source, read_source};
+use quantize::Dtype;
 use table::Table;
-use text_set::TextSet;
-use trainer::{Schedule, train};
+use teacher::Teacher;
+use text_set::{Reading, TextSet};
+use trainer::{Guidance, LexicalGuidance, Schedule, TeacherGuidance, train};
 
 /// Train an embedding table on pairs of texts that belong together.
 #[derive(Parser)]
@@ -37,7 +43,7 @@ struct Arguments {
     /// Go on from this weights file; its tokenizer and size are kept.
     #[arg(long, value_name = "WEIGHTS", conflicts_with_all = ["tokenizer", "vocab_size", "dim"])]
     init: Option<PathBuf>,
-    /// How texts become rows of the table.
+    /// How texts become rows of the table: ascii-words or words-and-stems.
     #[arg(long, default_value = "ascii-words")]
     tokenizer: String,
     /// Rows of the table.
@@ -66,12 +72,37 @@ struct Arguments {
     /// Words of a text that the trained model reads.
     #[arg(long, default_value_t = 8192, value_parser = clap::value_parser!(u32).range(1..))]
     max_seq_len: u32,
+    /// Folder with a teacher's vectors, as training/teacher.py writes it.
+    #[arg(long, value_name = "DIR")]
+    teacher: Option<PathBuf>,
+    /// Weight of the teacher's loss, where the pairs' has 1.
+    #[arg(long, default_value_t = 5.0, value_parser = positive)]
+    teacher_weight: f32,
+    /// Texts of the teacher in a step.
+    #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..))]
+    teacher_batch_size: u32,
+    /// At most this many of the teacher's texts.
+    #[arg(long, default_value_t = u32::MAX, hide_default_value = true)]
+    max_teacher_texts: u32,
+    /// Length of the lexical part where the semantic one has 1 (words-and-stems only).
+    #[arg(long, default_value_t = 0.7, value_parser = positive)]
+    lexical_weight: f32,
+    /// Values of the lexical part, a multiple of 4 (words-and-stems only).
+    #[arg(long, default_value_t = 640, value_parser = clap::value_parser!(u32).range(4..=8192))]
+    lexical_dim: u32,
+    /// How the rows will be stored (export_weights --dtype): the last fifth of the steps learns with
+    /// rows rounded to that.
+    #[arg(long, value_enum, default_value_t = Dtype::F32)]
+    dtype: Dtype,
     /// The same seed gives the same result, whatever the number of threads.
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Rated sentence pairs, `rating<TAB>sentence<TAB>sentence`: prints Spearman's correlation.
     #[arg(long, value_name = "FILE")]
-    evaluate_sts: Option<PathBuf>,
+    evaluate_sts: Vec<PathBuf>,
+    /// Folders with corpus.jsonl, queries.jsonl and qrels.tsv: prints nDCG@10.
+    #[arg(long, value_name = "DIR")]
+    evaluate_retrieval: Vec<PathBuf>,
     /// Pairs held out: prints how often an anchor's nearest positive is its own, before and after.
     #[arg(long, value_name = "FILE")]
     evaluate_pairs: Option<PathBuf>,
@@ -98,56 +129,91 @@ fn run(arguments: Arguments) -> Result<(), String> {
     }
     model_dir::prepare(&arguments.out)?;
     let start = Start::of(&arguments)?;
-    let (tokenizer, vocab_size) = (start.tokenizer, start.table.rows.len() / start.table.dim);
-    let max_words = arguments.max_words as usize;
-    let tokenize = |text: &str| {
-        let mut ids = Vec::new();
-        tokenizer.for_each_token(text, vocab_size, max_words, |id| ids.push(id));
-        ids
+    let mut table = start.table;
+    let reading = Reading {
+        tokenizer: start.tokenizer,
+        vocab_size: table.rows.len() / table.dim,
+        max_words: arguments.max_words as usize,
     };
-
+    let held_out = HeldOut::read(
+        &arguments.evaluate_sts,
+        &arguments.evaluate_retrieval,
+        arguments.evaluate_pairs.as_deref(),
+        &reading,
+    )?;
     let sources: Vec<Source> = arguments
         .pairs
         .iter()
-        .map(|path| read_source(path, &tokenize))
+        .map(|path| read_source(path, &reading))
         .collect::<Result<_, _>>()?;
-    let held_out = HeldOut {
-        ratings: arguments
-            .evaluate_sts
-            .as_deref()
-            .map(read_ratings)
-            .transpose()?,
-        pairs: arguments
-            .evaluate_pairs
-            .as_deref()
-            .map(|path| read_source(path, &tokenize))
-            .transpose()?,
-    };
     for source in &sources {
         eprintln!("{:>9} pairs of {}", source.pair_count(), source.name);
     }
 
-    let mut table = start.table;
-    held_out.print(&table, &tokenize, "before training");
+    let lexical_idf = start.lexical_idf.unwrap_or_else(|| {
+        let sets: Vec<&TextSet> = sources.iter().map(|source| &source.texts).collect();
+        idf(&sets)
+    });
+    let lexical = (reading.tokenizer == Tokenizer::WordsAndStems).then_some(LexicalGuidance {
+        idf: &lexical_idf,
+        dim: arguments.lexical_dim as usize,
+        weight: arguments.lexical_weight,
+    });
+    let teacher = arguments
+        .teacher
+        .as_deref()
+        .map(|folder| Teacher::open(folder, table.dim))
+        .transpose()?;
+    let lessons = teacher
+        .as_ref()
+        .map(|teacher| {
+            if arguments.init.is_none() {
+                teacher.start_values(&reading, &mut table.rows)?;
+            }
+            teacher.lessons(&reading, arguments.max_teacher_texts as usize)
+        })
+        .transpose()?;
+    if let Some(lessons) = &lessons {
+        eprintln!("{:>9} texts of the teacher", lessons.texts.len());
+    }
+    let guidance = Guidance {
+        lexical,
+        teacher: lessons.as_ref().map(|lessons| TeacherGuidance {
+            lessons,
+            weight: arguments.teacher_weight,
+            batch_size: arguments.teacher_batch_size as usize,
+        }),
+    };
+
+    held_out.print(&table, guidance.lexical.as_ref(), "before training");
     let begun = Instant::now();
-    let loss = train(
+    let losses = train(
         &mut table,
         &sources,
+        &guidance,
         &Schedule {
             epochs: arguments.epochs as usize,
             batch_size: arguments.batch_size as usize,
             max_pairs_per_source: arguments.max_pairs_per_source as usize,
             learning_rate: arguments.learning_rate,
             temperature: arguments.temperature,
+            dtype: arguments.dtype,
             seed: arguments.seed,
         },
     );
-    println!(
-        "mean loss of the last epoch {loss:.4}, {:.0} s",
-        begun.elapsed().as_secs_f32()
-    );
-    held_out.print(&table, &tokenize, "after training");
-    model_dir::write(&arguments.out, &table.rows, table.dim, start.max_seq_len)?;
+    print!("mean loss of the last epoch {:.4}, ", losses.pairs);
+    if lessons.is_some() {
+        print!("the teacher's {:.4}, ", losses.teacher);
+    }
+    println!("{:.0} s", begun.elapsed().as_secs_f32());
+    held_out.print(&table, guidance.lexical.as_ref(), "after training");
+    model_dir::write(
+        &arguments.out,
+        &table,
+        &reading,
+        start.max_seq_len,
+        guidance.lexical.as_ref(),
+    )?;
     println!("written: {}", arguments.out.display());
     Ok(())
 }
@@ -157,16 +223,22 @@ struct Start {
     tokenizer: Tokenizer,
     table: Table,
     max_seq_len: usize,
+    lexical_idf: Option<Vec<u8>>,
 }
 
 impl Start {
     fn of(arguments: &Arguments) -> Result<Self, String> {
         if let Some(path) = &arguments.init {
-            let (header, rows) = model_dir::read_weights(path)?;
+            let (weights, rows) = model_dir::read_weights(path)?;
             return Ok(Self {
-                tokenizer: header.tokenizer,
-                table: Table::from_rows(rows, header.embedding_dim),
-                max_seq_len: header.max_seq_len,
+                tokenizer: weights.header.tokenizer,
+                table: Table::from_rows(rows, weights.header.table_dim),
+                max_seq_len: weights.header.max_seq_len,
+                lexical_idf: weights
+                    .header
+                    .lexical
+                    .is_some()
+                    .then(|| weights.idf().to_vec()),
             });
         }
         let name = &arguments.tokenizer;
@@ -184,38 +256,8 @@ impl Start {
                 arguments.seed,
             ),
             max_seq_len: arguments.max_seq_len as usize,
+            lexical_idf: None,
         })
-    }
-}
-
-/// What the model is measured on and never trained on.
-struct HeldOut {
-    ratings: Option<Ratings>,
-    pairs: Option<Source>,
-}
-
-impl HeldOut {
-    fn print(&self, table: &Table, tokenize: &(dyn Fn(&str) -> Vec<u32> + Sync), when: &str) {
-        if let Some(set) = &self.ratings {
-            let texts: Vec<&str> = set.texts.iter().map(String::as_str).collect();
-            let texts = TextSet::of(&texts, tokenize);
-            let ids: Vec<&[u32]> = (0..texts.len()).map(|text| texts.ids(text)).collect();
-            let score = sts_score(&set.ratings, &table.pool(&ids).vectors, table.dim);
-            let baseline = tf_idf_score(&set.ratings, &ids);
-            println!(
-                "{when}: rated pairs, Spearman x 100: {score:.2} (TF-IDF on the same tokens: {baseline:.2})"
-            );
-        }
-        if let Some(source) = &self.pairs {
-            let ids: Vec<&[u32]> = (0..source.texts.len())
-                .map(|text| source.texts.ids(text))
-                .collect();
-            let accuracy = retrieval_accuracy(&table.pool(&ids).vectors, table.dim, &source.keys);
-            println!(
-                "{when}: held-out pairs whose own positive is the nearest of {}: {accuracy:.2} %",
-                source.pair_count()
-            );
-        }
     }
 }
 

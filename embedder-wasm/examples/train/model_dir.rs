@@ -3,22 +3,37 @@
 use std::fs;
 use std::path::Path;
 
-use embedder_wasm::weights::{Dtype, Header, Weights};
+use embedder_wasm::weights::{Dtype, VALUES_IN_AN_I4_BYTE, Weights};
 use serde_json::json;
+
+use crate::table::Table;
+use crate::text_set::Reading;
+use crate::trainer::LexicalGuidance;
 
 pub fn write(
     folder: &Path,
-    rows: &[f32],
-    embedding_dim: usize,
+    table: &Table,
+    reading: &Reading,
     max_seq_len: usize,
+    lexical: Option<&LexicalGuidance>,
 ) -> Result<(), String> {
-    let config = json!({
-        "vocab_size": rows.len() / embedding_dim,
-        "embedding_dim": embedding_dim,
+    let mut config = json!({
+        "vocab_size": reading.vocab_size,
+        "embedding_dim": table.dim,
         "max_seq_len": max_seq_len,
         "normalize": true,
     });
-    let bytes: Vec<u8> = rows.iter().flat_map(|value| value.to_le_bytes()).collect();
+    if let Some(lexical) = lexical {
+        config["tokenizer"] = json!(reading.tokenizer.name());
+        config["lexical_dim"] = json!(lexical.dim);
+        config["lexical_weight"] = json!(lexical.weight);
+        write_file(&folder.join("idf.u8"), lexical.idf)?;
+    }
+    let bytes: Vec<u8> = table
+        .rows
+        .iter()
+        .flat_map(|value| value.to_le_bytes())
+        .collect();
     write_file(
         &folder.join("config.json"),
         format!("{config:#}\n").as_bytes(),
@@ -41,12 +56,12 @@ fn write_file(path: &Path, bytes: &[u8]) -> Result<(), String> {
         .map_err(|error| format!("{}: cannot be written: {error}", path.display()))
 }
 
-/// The rows of a weights file, as f32, and its header.
-pub fn read_weights(path: &Path) -> Result<(Header, Vec<f32>), String> {
+/// A weights file, and its rows as f32.
+pub fn read_weights(path: &Path) -> Result<(Weights, Vec<f32>), String> {
     let shown = path.display();
     let bytes = fs::read(path).map_err(|error| format!("{shown}: cannot be read: {error}"))?;
     let weights = Weights::from_bytes(bytes).map_err(|error| format!("{shown}: {error}"))?;
-    let dim = weights.header.embedding_dim;
+    let dim = weights.header.table_dim;
     let floats = |bytes: &[u8]| -> Vec<f32> {
         bytes
             .as_chunks::<4>()
@@ -55,16 +70,27 @@ pub fn read_weights(path: &Path) -> Result<(Header, Vec<f32>), String> {
             .map(|value| f32::from_le_bytes(*value))
             .collect()
     };
+    let scales = floats(weights.scales());
     let rows = match weights.header.dtype {
         Dtype::F32 => floats(weights.embeddings()),
-        Dtype::I8 => {
-            let scales = floats(weights.scales());
-            let rows = weights.embeddings().chunks(dim).zip(scales);
-            rows.flat_map(|(row, scale)| {
-                row.iter().map(move |&value| f32::from(value as i8) * scale)
+        Dtype::I8 => weights
+            .embeddings()
+            .chunks(dim)
+            .zip(scales)
+            .flat_map(|(row, scale)| row.iter().map(move |&byte| f32::from(byte as i8) * scale))
+            .collect(),
+        Dtype::I4 => weights
+            .embeddings()
+            .chunks(dim / VALUES_IN_AN_I4_BYTE)
+            .zip(scales)
+            .flat_map(|(row, scale)| {
+                let levels = row
+                    .iter()
+                    .map(|byte| byte & 0x0F)
+                    .chain(row.iter().map(|byte| byte >> 4));
+                levels.map(move |level| (f32::from(level) - 7.5) * scale)
             })
-            .collect()
-        }
+            .collect(),
     };
-    Ok((weights.header, rows))
+    Ok((weights, rows))
 }

@@ -13,17 +13,28 @@ pub struct Contrast {
     pub positive_gradients: Vec<f32>,
 }
 
+/// The lexical parts of a batch, pairs x dim each.
+#[derive(Clone, Copy)]
+pub struct Lexical<'a> {
+    pub anchors: &'a [f32],
+    pub positives: &'a [f32],
+    pub dim: usize,
+    pub weight: f32,
+}
+
 /// InfoNCE in both directions: every anchor must find its positive among all positives of the batch,
 /// and every positive its anchor.
 ///
 /// `anchors` and `positives` are pairs x dim unit vectors. The loss is the mean of the cross-entropies
 /// of softmax(similarities / temperature) over rows and over columns. `excluded(i, j)` takes the pair
-/// (i, j) out, where it is no real negative.
+/// (i, j) out, where it is no real negative. `lexical` are the unit vectors of the fixed part; the
+/// similarity is then that of the parts appended to each other with this part's weight.
 pub fn contrast(
     anchors: &[f32],
     positives: &[f32],
     dim: usize,
     temperature: f32,
+    lexical: Option<Lexical>,
     excluded: &(dyn Fn(usize, usize) -> bool + Sync),
 ) -> Contrast {
     let pairs = anchors.len() / dim;
@@ -31,6 +42,21 @@ pub fn contrast(
     let positive_view = View::new(positives, pairs, dim);
     let mut weights = vec![0.0f32; pairs * pairs];
     product(anchor_view, positive_view.transposed(), &mut weights);
+    let mut share = 1.0;
+    if let Some(lexical) = lexical {
+        let mut cosines = vec![0.0f32; pairs * pairs];
+        let view = |values| View::new(values, pairs, lexical.dim);
+        product(
+            view(lexical.anchors),
+            view(lexical.positives).transposed(),
+            &mut cosines,
+        );
+        share = 1.0 / (1.0 + lexical.weight * lexical.weight);
+        weights
+            .par_iter_mut()
+            .zip(&cosines)
+            .for_each(|(value, cosine)| *value = share * *value + (1.0 - share) * cosine);
+    }
 
     let logits: Vec<f32> = (0..pairs)
         .map(|i| (weights[i * pairs + i] - 1.0) / temperature)
@@ -59,7 +85,7 @@ pub fn contrast(
         / pairs as f64;
 
     // From here on `weights` is the gradient for the similarities.
-    let scale = 1.0 / (pairs as f32 * temperature);
+    let scale = share / (pairs as f32 * temperature);
     weights
         .par_chunks_mut(pairs)
         .enumerate()
@@ -128,10 +154,32 @@ mod tests {
         };
         let (anchors, positives) = (unit_vectors(), unit_vectors());
         let excluded = |i: usize, j: usize| (i, j) == (0, 1) || (i, j) == (3, 2);
-        let loss = |anchors: &[f32], positives: &[f32]| {
-            contrast(anchors, positives, dim, temperature, &excluded).loss
+        let (lexical_anchors, lexical_positives) = (unit_vectors(), unit_vectors());
+        let lexical = Lexical {
+            anchors: &lexical_anchors,
+            positives: &lexical_positives,
+            dim,
+            weight: 0.7,
         };
-        let result = contrast(&anchors, &positives, dim, temperature, &excluded);
+        let loss = |anchors: &[f32], positives: &[f32]| {
+            contrast(
+                anchors,
+                positives,
+                dim,
+                temperature,
+                Some(lexical),
+                &excluded,
+            )
+            .loss
+        };
+        let result = contrast(
+            &anchors,
+            &positives,
+            dim,
+            temperature,
+            Some(lexical),
+            &excluded,
+        );
         let step = 1e-2;
         for index in 0..pairs * dim {
             let moved = |values: &[f32], by: f32| {
@@ -162,7 +210,7 @@ mod tests {
     fn the_loss_of_vectors_that_are_all_alike_is_the_logarithm_of_the_batch() {
         let pairs = 8;
         let vectors = [1.0, 0.0].repeat(pairs);
-        let result = contrast(&vectors, &vectors, 2, 0.05, &|_, _| false);
+        let result = contrast(&vectors, &vectors, 2, 0.05, None, &|_, _| false);
         assert!((result.loss - (pairs as f32).ln()).abs() < 1e-5);
     }
 }

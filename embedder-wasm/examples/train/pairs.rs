@@ -6,7 +6,7 @@ use std::path::Path;
 
 use siphasher::sip::SipHasher13;
 
-use crate::text_set::TextSet;
+use crate::text_set::{Reading, TextSet};
 
 /// One file of pairs. Batches are drawn from one source each, so that a batch's negatives are of
 /// the same kind as its positives and cannot be told apart by style alone.
@@ -66,11 +66,8 @@ pub fn read_pairs(path: &Path) -> Result<Vec<(String, String)>, String> {
     Ok(pairs)
 }
 
-/// Tokenises the pairs of a file.
-pub fn read_source(
-    path: &Path,
-    tokenize: &(dyn Fn(&str) -> Vec<u32> + Sync),
-) -> Result<Source, String> {
+/// Reads and tokenises the pairs of a file.
+pub fn read_source(path: &Path, reading: &Reading) -> Result<Source, String> {
     let pairs = read_pairs(path)?;
     let texts: Vec<&str> = pairs
         .iter()
@@ -83,7 +80,7 @@ pub fn read_source(
         .into_owned();
     Ok(Source {
         name,
-        texts: TextSet::of(&texts, tokenize),
+        texts: TextSet::of(&texts, reading),
         keys: texts.iter().map(|text| key(text)).collect(),
     })
 }

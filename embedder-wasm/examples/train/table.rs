@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use crate::quantize::Dtype;
 use crate::random::Random;
 
 const MOMENTUM_DECAY: f32 = 0.9;
@@ -14,6 +15,10 @@ pub struct Table {
     pub dim: usize,
     /// vocab_size x dim, row-major.
     pub rows: Vec<f32>,
+    /// The rows as they will read after they were stored in few bits; empty until the training takes
+    /// that into account.
+    stored: Vec<f32>,
+    stored_as: Dtype,
     momentum: Vec<f32>,
     variance: Vec<f32>,
     steps: i32,
@@ -33,6 +38,8 @@ impl Table {
         Self {
             dim,
             rows,
+            stored: Vec::new(),
+            stored_as: Dtype::F32,
             momentum,
             variance,
             steps: 0,
@@ -49,7 +56,24 @@ impl Table {
         Self::from_rows(rows, dim)
     }
 
+    /// From here on texts are pooled out of rows as `dtype` stores them, and what that loses is learned
+    /// around: the gradient goes to the exact rows as if nothing had been rounded.
+    pub fn store_as(&mut self, dtype: Dtype) {
+        self.stored_as = dtype;
+        self.stored = vec![0.0; self.rows.len()];
+        let dim = self.dim;
+        self.stored
+            .par_chunks_mut(dim)
+            .zip(self.rows.par_chunks(dim))
+            .for_each(|(stored, row)| dtype.round(row, stored));
+    }
+
     pub fn pool(&self, texts: &[&[u32]]) -> Pooled {
+        let rows = if self.stored.is_empty() {
+            &self.rows
+        } else {
+            &self.stored
+        };
         let mut vectors = vec![0.0; texts.len() * self.dim];
         let mut inverse_norms = vec![0.0; texts.len()];
         vectors
@@ -59,7 +83,7 @@ impl Table {
             .for_each(|((vector, inverse_norm), ids)| {
                 for &id in *ids {
                     let start = id as usize * self.dim;
-                    add(vector, &self.rows[start..start + self.dim], 1.0);
+                    add(vector, &rows[start..start + self.dim], 1.0);
                 }
                 let norm = vector.iter().map(|value| value * value).sum::<f32>().sqrt();
                 if norm > 0.0 {
@@ -106,12 +130,18 @@ impl Table {
         let variance_left = 1.0 - VARIANCE_DECAY.powi(self.steps);
         let rate = learning_rate * variance_left.sqrt() / momentum_left;
         let values_in_a_task = ROWS_IN_A_TASK * dim;
+        let dtype = self.stored_as;
+        // An empty piece for each task until rows are rounded.
+        let tasks = self.rows.len().div_ceil(values_in_a_task);
+        let mut stored: Vec<&mut [f32]> = self.stored.chunks_mut(values_in_a_task).collect();
+        stored.resize_with(tasks, Default::default);
         self.rows
             .par_chunks_mut(values_in_a_task)
             .zip(self.momentum.par_chunks_mut(values_in_a_task))
             .zip(self.variance.par_chunks_mut(values_in_a_task))
+            .zip(stored)
             .enumerate()
-            .for_each(|(task, ((rows, momentum), variance))| {
+            .for_each(|(task, (((rows, momentum), variance), stored))| {
                 let first_row = task * ROWS_IN_A_TASK;
                 let from = |row: usize| uses.partition_point(|&use_| use_ >> 32 < row as u64);
                 let mut left = &uses[from(first_row)..from(first_row + ROWS_IN_A_TASK)];
@@ -128,7 +158,9 @@ impl Table {
                     let start = (row as usize - first_row) * dim;
                     let range = start..start + dim;
                     let values = rows[range.clone()].iter_mut();
-                    let moments = momentum[range.clone()].iter_mut().zip(&mut variance[range]);
+                    let moments = momentum[range.clone()]
+                        .iter_mut()
+                        .zip(&mut variance[range.clone()]);
                     for ((value, (first_moment, second_moment)), slope) in
                         values.zip(moments).zip(&gradient)
                     {
@@ -137,6 +169,9 @@ impl Table {
                         *second_moment = VARIANCE_DECAY * *second_moment
                             + (1.0 - VARIANCE_DECAY) * slope * slope;
                         *value -= rate * *first_moment / (second_moment.sqrt() + EPSILON);
+                    }
+                    if !stored.is_empty() {
+                        dtype.round(&rows[range.clone()], &mut stored[range]);
                     }
                 }
             });

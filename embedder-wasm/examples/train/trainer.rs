@@ -5,11 +5,15 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::batches::{Batch, batches_in_an_epoch, epoch};
-use crate::objective::contrast;
+use crate::objective::{Lexical, contrast};
 use crate::pairs::Source;
+use crate::quantize::Dtype;
 use crate::random::Random;
 use crate::table::Table;
+use crate::teacher::Lessons;
 
+/// The share of the steps that see the rows as they will be stored.
+const ROUNDED_SHARE: f32 = 0.2;
 /// The shown loss is a moving mean over about this many steps.
 const SHOWN_STEPS: f32 = 50.0;
 
@@ -20,73 +24,206 @@ pub struct Schedule {
     /// Of the first step; it falls linearly to 0.
     pub learning_rate: f32,
     pub temperature: f32,
+    /// How the rows will be stored: the last steps take the rounding into account.
+    pub dtype: Dtype,
     pub seed: u64,
 }
 
-/// Trains the table and returns the mean loss of the last epoch.
-pub fn train(table: &mut Table, sources: &[Source], schedule: &Schedule) -> f32 {
+/// What else the training knows, beyond pairs.
+#[derive(Default)]
+pub struct Guidance<'a> {
+    pub lexical: Option<LexicalGuidance<'a>>,
+    pub teacher: Option<TeacherGuidance<'a>>,
+}
+
+/// The fixed part of the similarity.
+pub struct LexicalGuidance<'a> {
+    pub idf: &'a [u8],
+    pub dim: usize,
+    pub weight: f32,
+}
+
+/// Texts whose vectors are known; each step takes some of them along.
+pub struct TeacherGuidance<'a> {
+    pub lessons: &'a Lessons,
+    /// Of the teacher's loss, 1 - cosine, where the pairs' loss has 1.
+    pub weight: f32,
+    pub batch_size: usize,
+}
+
+/// Mean losses of the last epoch.
+#[derive(Default, Clone, Copy)]
+pub struct Losses {
+    pub pairs: f32,
+    pub teacher: f32,
+}
+
+/// Trains the table.
+pub fn train(
+    table: &mut Table,
+    sources: &[Source],
+    guidance: &Guidance,
+    schedule: &Schedule,
+) -> Losses {
     let pair_counts: Vec<usize> = sources.iter().map(Source::pair_count).collect();
     let (batch_size, cap) = (schedule.batch_size, schedule.max_pairs_per_source);
     let steps = schedule.epochs * batches_in_an_epoch(&pair_counts, batch_size, cap);
     let bar = progress_bar(steps);
     // The table has taken its values from the seed itself.
     let mut random = Random::new(schedule.seed.wrapping_add(1));
-    let (mut step, mut shown_loss, mut last_mean) = (0, None, 0.0);
+    let mut lesson_order = LessonOrder::new(guidance);
+    let (mut step, mut shown, mut last_means) = (0, None::<Losses>, Losses::default());
+    let mut rounded = false;
     for _ in 0..schedule.epochs {
         let batches = epoch(&pair_counts, batch_size, cap, &mut random);
-        let mut sum = 0.0;
+        let mut sums = Losses::default();
         for batch in &batches {
-            let rate = schedule.learning_rate * (1.0 - step as f32 / steps as f32);
-            let loss = train_step(
+            let left = 1.0 - step as f32 / steps as f32;
+            if left <= ROUNDED_SHARE && !rounded && schedule.dtype != Dtype::F32 {
+                table.store_as(schedule.dtype);
+                rounded = true;
+            }
+            let rate = schedule.learning_rate * left;
+            let lessons = lesson_order.next(&mut random);
+            let losses = train_step(
                 table,
                 &sources[batch.source],
                 batch,
+                lessons,
+                guidance,
                 schedule.temperature,
                 rate,
             );
-            sum += loss;
             step += 1;
-            let mean = shown_loss.map_or(loss, |mean: f32| mean + (loss - mean) / SHOWN_STEPS);
-            shown_loss = Some(mean);
-            bar.set_message(format!("loss {mean:.3}"));
+            sums.pairs += losses.pairs;
+            sums.teacher += losses.teacher;
+            let mut mean = shown.unwrap_or(losses);
+            mean.pairs += (losses.pairs - mean.pairs) / SHOWN_STEPS;
+            mean.teacher += (losses.teacher - mean.teacher) / SHOWN_STEPS;
+            shown = Some(mean);
+            bar.set_message(match guidance.teacher {
+                Some(_) => format!("loss {:.3}, teacher {:.3}", mean.pairs, mean.teacher),
+                None => format!("loss {:.3}", mean.pairs),
+            });
             bar.inc(1);
         }
-        last_mean = sum / batches.len() as f32;
+        let count = batches.len() as f32;
+        last_means = Losses {
+            pairs: sums.pairs / count,
+            teacher: sums.teacher / count,
+        };
     }
     bar.finish();
-    last_mean
+    last_means
+}
+
+/// The lessons in random order, again and again.
+struct LessonOrder {
+    order: Vec<u32>,
+    batch_size: usize,
+    next: usize,
+}
+
+impl LessonOrder {
+    fn new(guidance: &Guidance) -> Self {
+        let (lessons, batch_size) = guidance.teacher.as_ref().map_or((0, 0), |teacher| {
+            (teacher.lessons.texts.len(), teacher.batch_size)
+        });
+        let batch_size = batch_size.min(lessons);
+        Self {
+            order: (0..lessons as u32).collect(),
+            batch_size,
+            next: lessons,
+        }
+    }
+
+    fn next(&mut self, random: &mut Random) -> &[u32] {
+        if self.next + self.batch_size > self.order.len() {
+            random.shuffle(&mut self.order);
+            self.next = 0;
+        }
+        let first = self.next;
+        self.next += self.batch_size;
+        &self.order[first..self.next]
+    }
 }
 
 fn train_step(
     table: &mut Table,
     source: &Source,
     batch: &Batch,
+    lessons: &[u32],
+    guidance: &Guidance,
     temperature: f32,
     rate: f32,
-) -> f32 {
+) -> Losses {
     let dim = table.dim;
+    let pairs = batch.pairs.len();
     let anchors = batch.pairs.iter().map(|&pair| 2 * pair as usize);
     let indices: Vec<usize> = anchors
         .clone()
         .chain(anchors.map(|anchor| anchor + 1))
         .collect();
-    let texts: Vec<&[u32]> = indices.iter().map(|&text| source.texts.ids(text)).collect();
+    let mut texts: Vec<&[u32]> = indices
+        .iter()
+        .map(|&text| source.texts.rows(text))
+        .collect();
+    if let Some(teacher) = &guidance.teacher {
+        texts.extend(
+            lessons
+                .iter()
+                .map(|&lesson| teacher.lessons.texts.rows(lesson as usize)),
+        );
+    }
+    let pooled = table.pool(&texts);
+    let (pair_vectors, lesson_vectors) = pooled.vectors.split_at(2 * pairs * dim);
+
     let keys: Vec<u64> = indices.iter().map(|&text| source.keys[text]).collect();
-    let (anchor_keys, positive_keys) = keys.split_at(batch.pairs.len());
+    let (anchor_keys, positive_keys) = keys.split_at(pairs);
     // Another pair with one of the same texts is no negative.
     let excluded = |i: usize, j: usize| {
         anchor_keys[i] == anchor_keys[j]
             || positive_keys[i] == positive_keys[j]
             || anchor_keys[i] == positive_keys[j]
     };
-
-    let pooled = table.pool(&texts);
-    let (anchors, positives) = pooled.vectors.split_at(batch.pairs.len() * dim);
-    let contrast = contrast(anchors, positives, dim, temperature, &excluded);
+    let sketches = guidance
+        .lexical
+        .as_ref()
+        .map(|part| source.texts.sketches(&indices, part.idf, part.dim));
+    let lexical = guidance
+        .lexical
+        .as_ref()
+        .zip(sketches.as_ref())
+        .map(|(part, sketches)| {
+            let (anchors, positives) = sketches.split_at(pairs * part.dim);
+            Lexical {
+                anchors,
+                positives,
+                dim: part.dim,
+                weight: part.weight,
+            }
+        });
+    let (anchors, positives) = pair_vectors.split_at(pairs * dim);
+    let contrast = contrast(anchors, positives, dim, temperature, lexical, &excluded);
     let mut gradients = contrast.anchor_gradients;
     gradients.extend(contrast.positive_gradients);
+
+    let mut teacher_loss = 0.0;
+    if let Some(teacher) = &guidance.teacher {
+        let factor = -teacher.weight / lessons.len() as f32;
+        for (vector, &lesson) in lesson_vectors.chunks(dim).zip(lessons) {
+            let start = lesson as usize * dim;
+            let target = &teacher.lessons.targets[start..start + dim];
+            teacher_loss += 1.0 - vector.iter().zip(target).map(|(a, b)| a * b).sum::<f32>();
+            gradients.extend(target.iter().map(|value| factor * value));
+        }
+        teacher_loss /= lessons.len() as f32;
+    }
     table.update(&texts, &pooled, gradients, rate);
-    contrast.loss
+    Losses {
+        pairs: contrast.loss,
+        teacher: teacher_loss,
+    }
 }
 
 /// On a terminal a bar; elsewhere nothing is drawn.
@@ -105,45 +242,66 @@ mod tests {
     use super::*;
     use crate::text_set::TextSet;
 
-    /// Pair i shares one token of its own; all the rest is noise.
-    fn source(pairs: usize) -> Source {
-        let texts: Vec<String> = (0..2 * pairs)
-            .map(|text| format!("{} {} {}", text / 2 + 2, text % 7 + 200, text % 5 + 210))
+    const DIM: usize = 24;
+
+    /// The two texts of a pair share one token of their own; all the rest is noise.
+    fn source(pairs: u32) -> Source {
+        let texts: Vec<Vec<u32>> = (0..2 * pairs)
+            .map(|text| vec![text / 2 + 2, text % 7 + 200, text % 5 + 210])
             .collect();
-        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        let set = TextSet::of(&texts, &|text| {
-            text.split(' ').map(|id| id.parse().unwrap()).collect()
-        });
         Source {
             name: "test".to_owned(),
-            texts: set,
-            keys: (0..2 * pairs as u64).collect(),
+            texts: TextSet::of_rows(&texts),
+            keys: (0..2 * u64::from(pairs)).collect(),
         }
     }
 
-    fn trained(threads: usize, seed: u64) -> (f32, Vec<f32>) {
+    fn schedule(seed: u64) -> Schedule {
+        Schedule {
+            epochs: 30,
+            batch_size: 64,
+            max_pairs_per_source: usize::MAX,
+            learning_rate: 0.02,
+            temperature: 0.05,
+            dtype: Dtype::I4,
+            seed,
+        }
+    }
+
+    fn trained(threads: usize, seed: u64) -> (Losses, Vec<f32>) {
+        let lessons = Lessons {
+            texts: TextSet::of_rows(
+                &(0..90)
+                    .map(|row| vec![row + 2, row + 3])
+                    .collect::<Vec<_>>(),
+            ),
+            targets: (0..90 * DIM)
+                .map(|i| if i % DIM == i / DIM % 3 { 1.0 } else { 0.0 })
+                .collect(),
+        };
+        let teacher = TeacherGuidance {
+            lessons: &lessons,
+            weight: 1.0,
+            batch_size: 32,
+        };
+        let guidance = Guidance {
+            lexical: None,
+            teacher: Some(teacher),
+        };
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .build()
             .unwrap();
         pool.install(|| {
-            let mut table = Table::random(256, 24, seed);
-            let schedule = Schedule {
-                epochs: 30,
-                batch_size: 64,
-                max_pairs_per_source: usize::MAX,
-                learning_rate: 0.02,
-                temperature: 0.05,
-                seed,
-            };
-            let loss = train(&mut table, &[source(190)], &schedule);
-            (loss, table.rows)
+            let mut table = Table::random(256, DIM, seed);
+            let losses = train(&mut table, &[source(190)], &guidance, &schedule(seed));
+            (losses, table.rows)
         })
     }
 
     #[test]
     fn a_seed_gives_the_same_table_bit_for_bit_on_any_number_of_threads() {
-        let bits = |(_, rows): (f32, Vec<f32>)| {
+        let bits = |(_, rows): (Losses, Vec<f32>)| {
             rows.iter()
                 .map(|value| value.to_bits())
                 .collect::<Vec<u32>>()
@@ -156,12 +314,25 @@ mod tests {
 
     #[test]
     fn training_finds_what_pairs_share() {
+        let mut table = Table::random(256, DIM, 5);
+        let losses = train(
+            &mut table,
+            &[source(190)],
+            &Guidance::default(),
+            &schedule(5),
+        );
         // Guessing among the 64 pairs of a batch would be ln 64 = 4.2.
-        let (loss, rows) = trained(2, 5);
-        assert!(loss < 0.2, "loss {loss}");
+        assert!(losses.pairs < 0.2, "loss {}", losses.pairs);
         assert!(
-            rows[..24].iter().all(|&value| value == 0.0),
+            table.rows[..DIM].iter().all(|&value| value == 0.0),
             "the padding row was changed"
         );
+    }
+
+    #[test]
+    fn training_follows_the_teacher() {
+        let (losses, _) = trained(2, 5);
+        // An untrained table has 1, on average.
+        assert!(losses.teacher < 0.4, "teacher's loss {}", losses.teacher);
     }
 }

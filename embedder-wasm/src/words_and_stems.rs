@@ -1,0 +1,255 @@
+//! The tokenizer `words-and-stems`: words of any script in lower case, and the stem of each.
+
+use std::borrow::Cow;
+
+use rust_stemmers::{Algorithm, Stemmer};
+use siphasher::sip::SipHasher13;
+
+use crate::tokenizer::{WordCount, row_of};
+
+// Words and stems have keys of their own: a word that is its own stem has two rows, so that a collision
+// spoils one of them at most.
+const WORD_KEY: u64 = 0;
+const STEM_KEY: u64 = 1;
+
+/// Counts a text's words.
+pub fn count_words(text: &str) -> usize {
+    for_each_word(text, 0, |_, _| {}).words
+}
+
+/// Calls `word(word, stem)` for each of the first `max_words` words of a text, in order, and counts
+/// all of them.
+///
+/// A word is a run of letters and digits (Unicode's Alphabetic or Numeric) in lower case; an
+/// apostrophe between two of them is left out ("don't" is "dont"). Where the script puts no spaces
+/// between words, each character is a word, and its stem is the character with the next one of its
+/// run. Words of the letters a to z have an English Snowball stem; other words are their own.
+fn for_each_word(text: &str, max_words: usize, mut word: impl FnMut(&str, &str)) -> WordCount {
+    let stemmer = Stemmer::create(Algorithm::English);
+    let mut words = 0;
+    for_each_run(text, |run| {
+        if run.chars().next().is_some_and(is_unspaced) {
+            let mut ends = run
+                .char_indices()
+                .map(|(start, character)| start + character.len_utf8())
+                .peekable();
+            let mut start = 0;
+            while let Some(end) = ends.next() {
+                if words < max_words {
+                    let next_end = ends.peek().copied().unwrap_or(end);
+                    word(&run[start..end], &run[start..next_end]);
+                }
+                words += 1;
+                start = end;
+            }
+        } else {
+            if words < max_words {
+                word(run, &stem(&stemmer, run));
+            }
+            words += 1;
+        }
+    });
+    WordCount {
+        words,
+        words_read: words.min(max_words),
+    }
+}
+
+/// What the model reads of a word.
+pub struct Token {
+    pub word_row: u32,
+    pub stem_row: u32,
+    /// What the stem's places in the lexical part are taken from.
+    pub stem_hash: u64,
+}
+
+/// Calls `token` for each of the first `max_words` words of a text, in order, and counts all of them.
+pub fn for_each_token(
+    text: &str,
+    vocab_size: usize,
+    max_words: usize,
+    mut token: impl FnMut(Token),
+) -> WordCount {
+    for_each_word(text, max_words, |word, stem| {
+        let stem_hash = hash(STEM_KEY, stem);
+        token(Token {
+            word_row: row_of(hash(WORD_KEY, word), vocab_size),
+            stem_row: row_of(stem_hash, vocab_size),
+            stem_hash,
+        });
+    })
+}
+
+/// SipHash-1-3 of the text's bytes followed by 0xFF.
+fn hash(key: u64, text: &str) -> u64 {
+    let mut buffer = [0u8; 64];
+    let hasher = SipHasher13::new_with_keys(key, 0);
+    match buffer.get_mut(..=text.len()) {
+        Some(bytes) => {
+            bytes[..text.len()].copy_from_slice(text.as_bytes());
+            bytes[text.len()] = 0xFF;
+            hasher.hash(bytes)
+        }
+        None => hasher.hash(&[text.as_bytes(), &[0xFF]].concat()),
+    }
+}
+
+/// Calls `finish` with each run of letters and digits, in lower case; a run is either of a script
+/// without spaces or of others.
+fn for_each_run(text: &str, mut finish: impl FnMut(&str)) {
+    let mut run = String::with_capacity(32);
+    let mut run_is_unspaced = false;
+    let mut characters = text.chars().peekable();
+    while let Some(character) = characters.next() {
+        if character.is_alphanumeric() {
+            let unspaced = is_unspaced(character);
+            if unspaced != run_is_unspaced {
+                if !run.is_empty() {
+                    finish(&run);
+                    run.clear();
+                }
+                run_is_unspaced = unspaced;
+            }
+            if character.is_ascii() {
+                run.push(character.to_ascii_lowercase());
+            } else {
+                run.extend(character.to_lowercase());
+            }
+        } else if !run.is_empty() {
+            let joins = is_apostrophe(character)
+                && characters.peek().is_some_and(|next| next.is_alphanumeric());
+            if !joins {
+                finish(&run);
+                run.clear();
+            }
+        }
+    }
+    if !run.is_empty() {
+        finish(&run);
+    }
+}
+
+fn stem<'a>(stemmer: &Stemmer, word: &'a str) -> Cow<'a, str> {
+    if word.bytes().all(|byte| byte.is_ascii_lowercase()) {
+        stemmer.stem(word)
+    } else {
+        Cow::Borrowed(word)
+    }
+}
+
+fn is_apostrophe(character: char) -> bool {
+    matches!(character, '\'' | '\u{2019}')
+}
+
+/// Thai, Lao, Myanmar, Khmer, kana and Han.
+fn is_unspaced(character: char) -> bool {
+    matches!(character,
+        '\u{0E00}'..='\u{0EFF}'
+        | '\u{1000}'..='\u{109F}'
+        | '\u{1780}'..='\u{17FF}'
+        | '\u{3005}'..='\u{3007}'
+        | '\u{3040}'..='\u{30FF}'
+        | '\u{31F0}'..='\u{31FF}'
+        | '\u{3400}'..='\u{4DBF}'
+        | '\u{4E00}'..='\u{9FFF}'
+        | '\u{F900}'..='\u{FAFF}'
+        | '\u{FF66}'..='\u{FF9F}'
+        | '\u{20000}'..='\u{3FFFF}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_runs_of_letters_and_digits_and_their_stems_are_english() {
+        let cases: [(&str, &[(&str, &str)]); 10] = [
+            ("", &[]),
+            (" ... - ' ", &[]),
+            ("Running dogs", &[("running", "run"), ("dogs", "dog")]),
+            (
+                "state-of-the-art",
+                &[
+                    ("state", "state"),
+                    ("of", "of"),
+                    ("the", "the"),
+                    ("art", "art"),
+                ],
+            ),
+            (
+                "Don't stop; it’s John's",
+                &[
+                    ("dont", "dont"),
+                    ("stop", "stop"),
+                    ("its", "it"),
+                    ("johns", "john"),
+                ],
+            ),
+            (
+                "'quoted' rock 'n' roll",
+                &[
+                    ("quoted", "quot"),
+                    ("rock", "rock"),
+                    ("n", "n"),
+                    ("roll", "roll"),
+                ],
+            ),
+            (
+                "RFC2119 covid19",
+                &[("rfc2119", "rfc2119"), ("covid19", "covid19")],
+            ),
+            ("Straße ÉCOLE", &[("straße", "straße"), ("école", "école")]),
+            ("Привет, Мир", &[("привет", "привет"), ("мир", "мир")]),
+            (
+                "東京都 GPU東",
+                &[
+                    ("東", "東京"),
+                    ("京", "京都"),
+                    ("都", "都"),
+                    ("gpu", "gpu"),
+                    ("東", "東"),
+                ],
+            ),
+        ];
+        for (text, expected) in cases {
+            let mut found = Vec::new();
+            for_each_word(text, usize::MAX, |word, stem| {
+                found.push((word.to_owned(), stem.to_owned()));
+            });
+            let found: Vec<(&str, &str)> = found
+                .iter()
+                .map(|(word, stem)| (&**word, &**stem))
+                .collect();
+            assert_eq!(found, expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn words_past_the_limit_are_counted_and_not_read() {
+        let mut read = Vec::new();
+        let count = for_each_word("one two 三四 five", 3, |word, _| {
+            read.push(word.to_owned())
+        });
+        assert_eq!(read, ["one", "two", "三"]);
+        assert_eq!(
+            count,
+            WordCount {
+                words: 5,
+                words_read: 3
+            }
+        );
+    }
+
+    #[test]
+    fn a_long_word_has_the_hash_that_the_definition_gives() {
+        for length in [1, 63, 64, 1000] {
+            let word = "w".repeat(length);
+            let bytes = [word.as_bytes(), &[0xFF]].concat();
+            assert_eq!(
+                hash(1, &word),
+                SipHasher13::new_with_keys(1, 0).hash(&bytes),
+                "{length}"
+            );
+        }
+    }
+}

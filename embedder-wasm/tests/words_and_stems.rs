@@ -1,0 +1,145 @@
+//! The tokenizer words-and-stems and the models that have it, against `golden/words_and_stems.jsonl`,
+//! which `golden/make_words_and_stems.py` made out of what `model/FORMAT.md` says, without this code.
+
+use embedder_wasm::model::Model;
+use embedder_wasm::tokenizer::Tokenizer;
+use embedder_wasm::weights::Weights;
+use serde_json::Value;
+
+const TOLERANCE: f64 = 1e-6;
+
+fn golden_weights() -> Weights {
+    Weights::from_bytes(include_bytes!("golden/words_and_stems.safetensors").to_vec()).unwrap()
+}
+
+fn golden_lines() -> impl Iterator<Item = Value> {
+    include_str!("golden/words_and_stems.jsonl")
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+}
+
+#[test]
+fn token_ids_and_word_counts_are_those_of_the_specification() {
+    let weights = golden_weights();
+    for line in golden_lines() {
+        let text = line["text"].as_str().unwrap();
+        let mut ids = Vec::new();
+        let count = Tokenizer::WordsAndStems.for_each_token(
+            text,
+            weights.header.vocab_size,
+            weights.header.max_seq_len,
+            |id| ids.push(Value::from(id)),
+        );
+        assert_eq!(Value::from(ids), line["token_ids"], "{text:?}");
+        assert_eq!(Value::from(count.words), line["words"], "{text:?}");
+        assert_eq!(
+            Value::from(Tokenizer::WordsAndStems.count_words(text)),
+            line["words"],
+            "{text:?}"
+        );
+    }
+}
+
+#[test]
+fn embeddings_of_all_lengths_are_those_of_the_specification() {
+    let model = Model::new(golden_weights());
+    assert_eq!(model.header().embedding_dim, 24);
+    let mut values_compared = 0;
+    for line in golden_lines() {
+        let text = line["text"].as_str().unwrap();
+        let mut embedding = vec![f32::NAN; line["dimensions"].as_u64().unwrap() as usize];
+        model.embed(text, &mut embedding);
+        let expected = line["embedding"].as_array().unwrap();
+        assert_eq!(embedding.len(), expected.len());
+        for (value, expected) in embedding.iter().zip(expected) {
+            let difference = (f64::from(*value) - expected.as_f64().unwrap()).abs();
+            assert!(
+                difference <= TOLERANCE,
+                "{text:?}: {value} instead of {expected}"
+            );
+            values_compared += 1;
+        }
+    }
+    assert!(values_compared > 1000, "{values_compared}");
+}
+
+/// The golden file with another value in its header; `Value::Null` leaves the field out.
+fn with(path: &[&str], value: Value) -> Vec<u8> {
+    let file = include_bytes!("golden/words_and_stems.safetensors");
+    let header_end = 8 + u64::from_le_bytes(file[..8].try_into().unwrap()) as usize;
+    let mut header: Value = serde_json::from_slice(&file[8..header_end]).unwrap();
+    let (field, parents) = path.split_last().unwrap();
+    let parent = parents
+        .iter()
+        .fold(&mut header, |object, name| &mut object[name]);
+    if value.is_null() {
+        parent.as_object_mut().unwrap().remove(*field);
+    } else {
+        parent[field] = value;
+    }
+    let header = header.to_string();
+    let length = header.len() as u64;
+    [
+        &length.to_le_bytes()[..],
+        header.as_bytes(),
+        &file[header_end..],
+    ]
+    .concat()
+}
+
+#[test]
+fn a_lexical_part_that_is_not_well_described_is_refused() {
+    let metadata = |field: &'static str| ["__metadata__", field];
+    let cases = [
+        (
+            with(&metadata("lexical_dim"), Value::Null),
+            "header.__metadata__.lexical_dim: expected a string, found nothing",
+        ),
+        (
+            with(&metadata("lexical_dim"), "10".into()),
+            "header.__metadata__.lexical_dim: expected a multiple of 4 up to 8192, found \"10\"",
+        ),
+        (
+            with(&metadata("lexical_dim"), "0".into()),
+            "header.__metadata__.lexical_dim: expected a multiple of 4 up to 8192, found \"0\"",
+        ),
+        (
+            with(&metadata("lexical_dim"), "-4".into()),
+            "header.__metadata__.lexical_dim: expected a multiple of 4 up to 8192, found \"-4\"",
+        ),
+        (
+            with(&metadata("lexical_dim"), "8196".into()),
+            "header.__metadata__.lexical_dim: expected a multiple of 4 up to 8192, found \"8196\"",
+        ),
+        (
+            with(&metadata("lexical_weight"), "NaN".into()),
+            "header.__metadata__.lexical_weight: expected a number from 0 to 100, found \"NaN\"",
+        ),
+        (
+            with(&metadata("lexical_weight"), "-1".into()),
+            "header.__metadata__.lexical_weight: expected a number from 0 to 100, found \"-1\"",
+        ),
+        (
+            with(&metadata("lexical_weight"), "heavy".into()),
+            "header.__metadata__.lexical_weight: expected a number from 0 to 100, found \"heavy\"",
+        ),
+        (
+            with(&metadata("normalize"), "false".into()),
+            "header.__metadata__.normalize: expected \"true\", which the tokenizer words-and-stems needs, found \"false\"",
+        ),
+        (
+            with(&["idf", "dtype"], "I8".into()),
+            "tensor idf: expected U8 of the shape [n], found I8 [32]",
+        ),
+        (
+            with(&["idf", "shape"], serde_json::json!([4, 8])),
+            "tensor idf: expected U8 of the shape [n], found U8 [4, 8]",
+        ),
+    ];
+    for (file, message) in cases {
+        let found = Weights::from_bytes(file)
+            .err()
+            .map(|error| error.to_string());
+        assert_eq!(found.as_deref(), Some(message));
+    }
+}
