@@ -57,8 +57,8 @@ async function checkLogin(): Promise<void> {
   if (account?.loggedIn === false) {
     throw new UserError("not logged in to Cloudflare: run `npx wrangler login`, or set CLOUDFLARE_API_TOKEN, then run this again");
   }
-  requireSuccess(result, "Cloudflare does not accept the login");
-  if (account?.email !== undefined) done(`logged in as ${account.email}`);
+  // Some tokens may not ask who they are; whether they may deploy is for the next steps to find out.
+  done(account?.email === undefined ? "logged in with a token" : `logged in as ${account.email}`);
 }
 
 /** Set where the user has made the namespace himself and written its id into wrangler.toml. */
@@ -212,6 +212,10 @@ function requireSuccess(result: WranglerResult, whatFailed: string): void {
   if (result.output.includes("More than one account")) {
     const accounts = result.output.match(/`[^`]+`: `[0-9a-f]{32}`/g)?.join(", ") ?? "`npx wrangler whoami` lists them";
     throw new UserError(`the login has several Cloudflare accounts: set CLOUDFLARE_ACCOUNT_ID to the one to use (${accounts})`);
+  }
+  if (/\[code: (10000|9109)\]/.test(result.output)) {
+    throw new UserError(`${whatFailed}: Cloudflare does not accept the login; an API token needs the permissions ` +
+      "Workers Scripts: Edit and Workers KV Storage: Edit, and `npx wrangler login` gives a login that has them");
   }
   throw new UserError(`${whatFailed}: ${reasonIn(result.output)}; mend that and run this again, it goes on where it stopped`);
 }

@@ -33,12 +33,9 @@ async function main(): Promise<void> {
   }
 
   const url = `http://localhost:${port}`;
-  void answers(`${url}/health`, () => child.exitCode !== null || child.signalCode !== null).then((ready) => {
-    if (ready) {
-      console.log(`\nReady: ${url}/v1 is the base URL for an OpenAI client. Ctrl+C ends it. Try it:\n`);
-      console.log(`  curl ${url}/v1/embeddings -H 'content-type: application/json' -d '${EXAMPLE_REQUEST}'\n`);
-    }
-  });
+  const hasEnded = () => child.exitCode !== null || child.signalCode !== null;
+  // Fails only when wrangler ends at that moment, and then there is nothing to announce.
+  announceWhenReady(url, hasEnded).catch(() => undefined);
   process.exitCode = await ended;
 }
 
@@ -90,6 +87,14 @@ function refuseTakenPort(port: number): Promise<void> {
   });
 }
 
+async function announceWhenReady(url: string, hasEnded: () => boolean): Promise<void> {
+  if (!(await answers(`${url}/health`, hasEnded))) return;
+  const headers = ["content-type: application/json"];
+  if (await asksForKey(url)) headers.push("authorization: Bearer <API_KEY of .dev.vars>");
+  console.log(`\nReady: ${url}/v1 is the base URL for an OpenAI client. Ctrl+C ends it. Try it:\n`);
+  console.log(`  curl ${url}/v1/embeddings ${headers.map((header) => `-H '${header}'`).join(" ")} -d '${EXAMPLE_REQUEST}'\n`);
+}
+
 /** Waits until the URL answers, with whatever status; false when the server ended first. */
 async function answers(url: string, hasEnded: () => boolean): Promise<boolean> {
   while (!hasEnded()) {
@@ -101,4 +106,10 @@ async function answers(url: string, hasEnded: () => boolean): Promise<boolean> {
     }
   }
   return false;
+}
+
+async function asksForKey(url: string): Promise<boolean> {
+  const response = await fetch(`${url}/v1/models`);
+  await response.arrayBuffer();
+  return response.status === 401;
 }

@@ -92,6 +92,18 @@ describe("npm run deploy", { concurrency: 2 }, () => {
     });
   });
 
+  test("a token that Cloudflare refuses is told which permissions it needs", async () => {
+    await withProject(async (project, cloudflare) => {
+      const { exitCode, output } = await deploy(project, cloudflare, { CLOUDFLARE_API_TOKEN: "another-token" });
+      assert.equal(exitCode, 1);
+      assert.equal(
+        errorIn(output),
+        "error: the KV namespaces could not be listed: Cloudflare does not accept the login; an API token needs the permissions " +
+          "Workers Scripts: Edit and Workers KV Storage: Edit, and `npx wrangler login` gives a login that has them",
+      );
+    });
+  });
+
   test("a login with several accounts is asked for the one to use", async () => {
     await withProject(async (project, cloudflare) => {
       cloudflare.accounts = [..."ab"].map((letter) => ({ id: letter.repeat(32), name: `account ${letter}` }));
@@ -189,9 +201,9 @@ async function withProject(work: (project: ProjectCopy, cloudflare: FakeCloudfla
 }
 
 /** Flags are strings; an object sets or, with undefined, removes variables of the environment. */
-function deploy(project: ProjectCopy, cloudflare: FakeCloudflare, ...options: (string | Record<string, undefined>)[]) {
+function deploy(project: ProjectCopy, cloudflare: FakeCloudflare, ...options: (string | NodeJS.ProcessEnv)[]) {
   const flags = options.filter((option) => typeof option === "string");
-  const variables = Object.assign({}, ...options.filter((option) => typeof option === "object")) as Record<string, undefined>;
+  const variables = Object.assign({}, ...options.filter((option) => typeof option === "object")) as NodeJS.ProcessEnv;
   return run(project, ["--import", "tsx", "scripts/deploy.ts", ...flags], { ...cloudflare.environment, ...variables });
 }
 
@@ -199,7 +211,7 @@ function wrangler(project: ProjectCopy, cloudflare: FakeCloudflare, ...args: str
   return run(project, ["node_modules/wrangler/bin/wrangler.js", ...args], { ...cloudflare.environment, WRANGLER_HIDE_BANNER: "true" });
 }
 
-function run(project: ProjectCopy, args: string[], variables: Record<string, string | undefined>) {
+function run(project: ProjectCopy, args: string[], variables: NodeJS.ProcessEnv) {
   return new Promise<{ exitCode: number | null; output: string }>((resolve, reject) => {
     const child = spawn(process.execPath, args, {
       cwd: project.folder,

@@ -177,9 +177,8 @@ export class FakeCloudflare {
       return null;
     }
     const fields = await form();
-    const value = fields.get("value") as unknown as Blob | string;
     namespace.entries.set(key, {
-      value: typeof value === "string" ? Buffer.from(value, "latin1") : Buffer.from(await value.arrayBuffer()),
+      value: Buffer.from(await (fields.get("value") as unknown as Blob).arrayBuffer()),
       metadata: JSON.parse(fields.get("metadata") as string) as unknown,
     });
     return null;
