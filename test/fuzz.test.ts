@@ -139,7 +139,7 @@ function goodEmbeddingsRequest({ method, path, contentType, body }: FuzzedReques
   if (contentType !== null && !JSON_TYPES.includes(contentType)) return undefined;
   let request: unknown;
   try {
-    request = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body));
+    request = JSON.parse(new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(body));
   } catch {
     return undefined;
   }
@@ -218,13 +218,14 @@ function anyRequest(): fc.Arbitrary<FuzzedRequest> {
     { weight: 8, arbitrary: toEmbeddings(goodBody().map(asBytes)) },
     { weight: 5, arbitrary: toEmbeddings(bodyWithAWrongField().map(asBytes)) },
     { weight: 3, arbitrary: toEmbeddings(fc.tuple(goodBody().map(asBytes), fc.array(damage(), { minLength: 1, maxLength: 3 })).map(damaged)) },
-    { weight: 2, arbitrary: toEmbeddings(fc.json({ maxDepth: 4 }).map((json) => new TextEncoder().encode(json))) },
+    { weight: 2, arbitrary: toEmbeddings(fc.json({ maxDepth: 4 }).map((json) => utf8(json))) },
     { weight: 2, arbitrary: toEmbeddings(fc.uint8Array({ maxLength: 300 }).map((bytes) => new Uint8Array(bytes))) },
     { weight: 1, arbitrary: anyOtherRoute() },
   );
 }
 
-const asBytes = (body: unknown): Uint8Array<ArrayBuffer> => new TextEncoder().encode(JSON.stringify(body));
+const utf8 = (text: string): Uint8Array<ArrayBuffer> => new Uint8Array(new TextEncoder().encode(text));
+const asBytes = (body: unknown): Uint8Array<ArrayBuffer> => utf8(JSON.stringify(body));
 
 const JSON_TYPES = ["application/json", "APPLICATION/JSON; charset=utf-8", "application/vnd.api+json"];
 
