@@ -2,7 +2,16 @@
 // pkg was built from the present sources. pkg is committed, so only who changes the crate needs Rust.
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { homedir } from "node:os";
 import { delimiter, join, relative } from "node:path";
 import { PROJECT_ROOT, runAsCommand, UserError } from "./project.js";
@@ -42,8 +51,11 @@ void runAsCommand(import.meta.url, () => (process.argv.includes("--check") ? che
 function check(): void {
   const builtFrom = builtSourcesHash();
   if (builtFrom !== sourcesHash()) {
-    const state = builtFrom === undefined ? "is missing" : "was built from other sources than the present ones";
-    throw new UserError(`embedder-wasm/pkg ${state}: run \`npm run build:wasm\` and commit embedder-wasm/pkg`);
+    const state =
+      builtFrom === undefined ? "is missing" : "was built from other sources than the present ones";
+    throw new UserError(
+      `embedder-wasm/pkg ${state}: run \`npm run build:wasm\` and commit embedder-wasm/pkg`,
+    );
   }
   console.log("embedder-wasm/pkg was built from the present sources.");
 }
@@ -55,16 +67,39 @@ function build(): void {
 
   // The crates' folder must be there before its path can be kept out of the binary.
   runVisibly("cargo", ["fetch", "--manifest-path", join(CRATE_FOLDER, "Cargo.toml")], toolchain.environment);
-  runVisibly(wasmPack, ["build", "--target", "web", "--out-dir", BUILD_FOLDER, "--no-opt", ...toolchain.wasmPackArguments,
-    CRATE_FOLDER, ...toolchain.cargoArguments], {
-    ...toolchain.environment,
-    CARGO_ENCODED_RUSTFLAGS: rustFlags(toolchain.sysroot).join("\x1f"),
-  });
+  runVisibly(
+    wasmPack,
+    [
+      "build",
+      "--target",
+      "web",
+      "--out-dir",
+      BUILD_FOLDER,
+      "--no-opt",
+      ...toolchain.wasmPackArguments,
+      CRATE_FOLDER,
+      ...toolchain.cargoArguments,
+    ],
+    {
+      ...toolchain.environment,
+      CARGO_ENCODED_RUSTFLAGS: rustFlags(toolchain.sysroot).join("\x1f"),
+    },
+  );
   // Read after the build: cargo may have brought Cargo.lock up to date.
   const builtFrom = sourcesHash();
   const optimised = join(BUILD_FOLDER, "optimised.wasm");
-  runVisibly(process.execPath, [findWasmOpt(), "-O3", ...WASM_OPT_FEATURES.map((feature) => `--enable-${feature}`),
-    join(BUILD_FOLDER, WASM_FILE), "-o", optimised], process.env);
+  runVisibly(
+    process.execPath,
+    [
+      findWasmOpt(),
+      "-O3",
+      ...WASM_OPT_FEATURES.map((feature) => `--enable-${feature}`),
+      join(BUILD_FOLDER, WASM_FILE),
+      "-o",
+      optimised,
+    ],
+    process.env,
+  );
 
   // pkg is replaced only now, when nothing can fail any more but the disk.
   rmSync(PACKAGE_FOLDER, { recursive: true, force: true });
@@ -72,7 +107,9 @@ function build(): void {
   for (const name of GLUE_FILES) copyFileSync(join(BUILD_FOLDER, name), join(PACKAGE_FOLDER, name));
   copyFileSync(optimised, join(PACKAGE_FOLDER, WASM_FILE));
   writeFileSync(SOURCES_HASH_FILE, `${builtFrom}\n`);
-  console.log(`embedder-wasm/pkg: ${WASM_FILE} has ${statSync(optimised).size} bytes; sources ${builtFrom.slice(0, 12)}`);
+  console.log(
+    `embedder-wasm/pkg: ${WASM_FILE} has ${statSync(optimised).size} bytes; sources ${builtFrom.slice(0, 12)}`,
+  );
 }
 
 /** SHA-256 over every file that the wasm is made of: their names and contents in sorted order. */
@@ -123,7 +160,8 @@ function findWasmPack(): string {
 
 function findWasmOpt(): string {
   const program = join(PROJECT_ROOT, "node_modules", "binaryen", "bin", "wasm-opt");
-  if (!existsSync(program)) throw new UserError("wasm-opt is missing: run `npm ci`, which installs it (package binaryen)");
+  if (!existsSync(program))
+    throw new UserError("wasm-opt is missing: run `npm ci`, which installs it (package binaryen)");
   return program;
 }
 
@@ -138,21 +176,26 @@ function findRustToolchain(): RustToolchain {
     sysroot === undefined
       ? "Rust is missing: install it from https://rustup.rs, then run `rustup target add wasm32-unknown-unknown`"
       : "Rust's wasm target is missing: run `rustup target add wasm32-unknown-unknown`; where rustup cannot download, " +
-        "on Debian, `apt-get install rustc-web cargo-web rust-web-src rust-web-llvm lld-19`",
+          "on Debian, `apt-get install rustc-web cargo-web rust-web-src rust-web-llvm lld-19`",
   );
 }
 
 /** Debian's compiler has no built standard library for wasm, but its sources: cargo builds it along. */
 function findSystemToolchain(): RustToolchain | undefined {
   const sysroot = firstLineOf("/usr/bin/rustc", ["--print", "sysroot"]);
-  if (sysroot === undefined || !existsSync(join(sysroot, "lib", "rustlib", "src", "rust", "library", "std"))) return undefined;
-  const linker = ["wasm-ld", "wasm-ld-19"].find((program) => firstLineOf(program, ["--version"]) !== undefined);
+  if (sysroot === undefined || !existsSync(join(sysroot, "lib", "rustlib", "src", "rust", "library", "std")))
+    return undefined;
+  const linker = ["wasm-ld", "wasm-ld-19"].find(
+    (program) => firstLineOf(program, ["--version"]) !== undefined,
+  );
   const wasmBindgen = firstLineOf("wasm-bindgen", ["--version"]);
   if (linker === undefined) throw new UserError("wasm-ld is missing: run `apt-get install lld-19`");
   const wantedBindgen = wasmBindgenVersion();
   if (wasmBindgen !== `wasm-bindgen ${wantedBindgen}`) {
-    throw new UserError(`wasm-bindgen ${wantedBindgen} is missing (found: ${wasmBindgen ?? "none"}): ` +
-      `run \`cargo install wasm-bindgen-cli --version ${wantedBindgen}\``);
+    throw new UserError(
+      `wasm-bindgen ${wantedBindgen} is missing (found: ${wasmBindgen ?? "none"}): ` +
+        `run \`cargo install wasm-bindgen-cli --version ${wantedBindgen}\``,
+    );
   }
   return {
     environment: {
@@ -174,18 +217,30 @@ function findSystemToolchain(): RustToolchain | undefined {
 function wasmBindgenVersion(): string {
   const manifest = readFileSync(join(CRATE_FOLDER, "Cargo.toml"), "utf8");
   const version = /^wasm-bindgen\s*=.*?"=(\d+\.\d+\.\d+)"/m.exec(manifest)?.[1];
-  if (version === undefined) throw new UserError('embedder-wasm/Cargo.toml: wasm-bindgen must be pinned, as in "=0.2.130"');
+  if (version === undefined)
+    throw new UserError('embedder-wasm/Cargo.toml: wasm-bindgen must be pinned, as in "=0.2.130"');
   return version;
 }
 
 /** What a program prints first, or undefined where it cannot be run. */
 function firstLineOf(program: string, args: string[]): string | undefined {
-  const result = spawnSync(program, args, { encoding: "utf8", cwd: CRATE_FOLDER, shell: process.platform === "win32" });
+  const result = spawnSync(program, args, {
+    encoding: "utf8",
+    cwd: CRATE_FOLDER,
+    shell: process.platform === "win32",
+  });
   return result.status === 0 ? result.stdout.trim().split("\n")[0] : undefined;
 }
 
 function runVisibly(program: string, args: string[], environment: NodeJS.ProcessEnv): void {
-  const result = spawnSync(program, args, { stdio: "inherit", env: environment, shell: process.platform === "win32" });
+  const result = spawnSync(program, args, {
+    stdio: "inherit",
+    env: environment,
+    shell: process.platform === "win32",
+  });
   if (result.error !== undefined) throw new UserError(`${program} did not start: ${result.error.message}`);
-  if (result.status !== 0) throw new UserError(`${program} ended with status ${result.status ?? result.signal}: its output above says why`);
+  if (result.status !== 0)
+    throw new UserError(
+      `${program} ended with status ${result.status ?? result.signal}: its output above says why`,
+    );
 }

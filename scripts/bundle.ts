@@ -1,7 +1,16 @@
 // Bundles worker.ts into dist/, as `wrangler deploy` would upload it: what the tests and benchmarks run.
 // Takes two seconds, and a few milliseconds when nothing that goes into the bundle has changed.
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { PROJECT_ROOT, runAsCommand, UserError } from "./project.js";
 import { runWrangler, wranglerCommandLine } from "./wrangler.js";
@@ -25,7 +34,9 @@ export async function bundle(): Promise<string> {
     const args = ["deploy", "--dry-run", "--outdir", buildFolder];
     const result = await runWrangler(args);
     if (result.exitCode !== 0) {
-      throw new UserError(`the Worker does not bundle (${wranglerCommandLine(["deploy", "--dry-run"])}):\n${result.output.trim()}`);
+      throw new UserError(
+        `the Worker does not bundle (${wranglerCommandLine(["deploy", "--dry-run"])}):\n${result.output.trim()}`,
+      );
     }
     const builtFiles = readdirSync(buildFolder).filter((name) => name !== "README.md");
     for (const name of builtFiles) renameSync(join(buildFolder, name), join(OUTPUT_FOLDER, name));
@@ -44,7 +55,10 @@ export async function bundle(): Promise<string> {
 function hashOfBundledSources(): string {
   const hash = createHash("sha256");
   for (const path of ["wrangler.toml", "tsconfig.json", "package-lock.json", ...withImports("worker.ts")]) {
-    hash.update(`${path}\0`).update(readIfPresent(join(PROJECT_ROOT, path)) ?? "").update("\0");
+    hash
+      .update(`${path}\0`)
+      .update(readIfPresent(join(PROJECT_ROOT, path)) ?? "")
+      .update("\0");
   }
   return hash.digest("hex");
 }

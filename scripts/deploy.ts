@@ -27,7 +27,8 @@ async function main(): Promise<void> {
   const config = await readConfig();
 
   await checkLogin();
-  const namespaceId = configuredNamespaceId(config) ?? (await findOrCreateNamespace(namespaceTitle(config.name)));
+  const namespaceId =
+    configuredNamespaceId(config) ?? (await findOrCreateNamespace(namespaceTitle(config.name)));
   const modelKey = await uploadWeights(weights, namespaceId);
 
   const apiKey = values["with-key"] ? `sk-${randomBytes(KEY_RANDOM_BYTES).toString("base64url")}` : undefined;
@@ -47,7 +48,8 @@ async function readConfig(): Promise<Unstable_RawConfig & { name: string }> {
   // Loaded only here: it takes a second, which a refused weights file need not wait for.
   const { experimental_readRawConfig } = await import("wrangler");
   const { rawConfig } = experimental_readRawConfig({ config: join(PROJECT_ROOT, "wrangler.toml") });
-  if (typeof rawConfig.name !== "string") throw new UserError('wrangler.toml has no name: put back `name = "embeddings-worker"`');
+  if (typeof rawConfig.name !== "string")
+    throw new UserError('wrangler.toml has no name: put back `name = "embeddings-worker"`');
   return { ...rawConfig, name: rawConfig.name };
 }
 
@@ -55,7 +57,9 @@ async function checkLogin(): Promise<void> {
   const result = await step(["whoami", "--json"]);
   const account = parseJson<{ loggedIn?: boolean; email?: string }>(result.stdout);
   if (account?.loggedIn === false) {
-    throw new UserError("not logged in to Cloudflare: run `npx wrangler login`, or set CLOUDFLARE_API_TOKEN, then run this again");
+    throw new UserError(
+      "not logged in to Cloudflare: run `npx wrangler login`, or set CLOUDFLARE_API_TOKEN, then run this again",
+    );
   }
   // Some tokens may not ask who they are; whether they may deploy is for the next steps to find out.
   done(account?.email === undefined ? "logged in with a token" : `logged in as ${account.email}`);
@@ -79,9 +83,13 @@ async function findOrCreateNamespace(title: string): Promise<string> {
     done(`"${title}" has the id ${present}`);
     return present;
   }
-  requireSuccess(await step(["kv", "namespace", "create", title]), `the KV namespace "${title}" could not be created`);
+  requireSuccess(
+    await step(["kv", "namespace", "create", title]),
+    `the KV namespace "${title}" could not be created`,
+  );
   const created = await findNamespace(title);
-  if (created === undefined) throw new UserError(`the KV namespace "${title}" was created but is not listed yet: run this again`);
+  if (created === undefined)
+    throw new UserError(`the KV namespace "${title}" was created but is not listed yet: run this again`);
   done(`created "${title}" with the id ${created}`);
   return created;
 }
@@ -89,7 +97,9 @@ async function findOrCreateNamespace(title: string): Promise<string> {
 async function findNamespace(title: string): Promise<string | undefined> {
   const result = await step(["kv", "namespace", "list"]);
   requireSuccess(result, "the KV namespaces could not be listed");
-  return parseJson<{ id: string; title: string }[]>(result.stdout)?.find((namespace) => namespace.title === title)?.id;
+  return parseJson<{ id: string; title: string }[]>(result.stdout)?.find(
+    (namespace) => namespace.title === title,
+  )?.id;
 }
 
 /** Uploads the weights under a key that is theirs alone, unless they are there; the answer is the key. */
@@ -106,7 +116,17 @@ async function uploadWeights(weights: WeightsFile, namespaceId: string): Promise
     return key;
   }
   const path = resolve(PROJECT_ROOT, weights.name) === weights.path ? weights.name : weights.path;
-  const put = ["kv", "key", "put", key, "--path", path, "--metadata", JSON.stringify(metadata), ...namespaceArguments];
+  const put = [
+    "kv",
+    "key",
+    "put",
+    key,
+    "--path",
+    path,
+    "--metadata",
+    JSON.stringify(metadata),
+    ...namespaceArguments,
+  ];
   requireSuccess(await step(put), `the upload of ${weights.name} failed`);
   done(`uploaded ${metadata.length} bytes as ${key}`);
   return key;
@@ -145,7 +165,9 @@ async function deployWorker(apiKey: string | undefined): Promise<string> {
 
 /** The first target of the deployment that is an address: of workers.dev, a custom domain or a route. */
 export function deployedUrl(wranglerOutput: string): string {
-  const entries = wranglerOutput.split("\n").map((line) => parseJson<{ type: string; targets?: string[] }>(line));
+  const entries = wranglerOutput
+    .split("\n")
+    .map((line) => parseJson<{ type: string; targets?: string[] }>(line));
   const targets = entries.find((entry) => entry?.type === "deploy")?.targets ?? [];
   for (const target of targets) {
     // A route reads `example.com/embeddings/* (zone name: example.com)`, a domain `example.com (custom domain)`.
@@ -166,18 +188,27 @@ async function embedThrough(url: string, weights: WeightsFile, apiKey: string | 
     const problem = await problemWithEmbedding(url, weights, apiKey);
     if (problem === undefined) return;
     if (Date.now() - start > FIRST_ANSWER_TIMEOUT_SECONDS * 1000) {
-      throw new UserError(`${url} was deployed but does not embed after ${FIRST_ANSWER_TIMEOUT_SECONDS} seconds: ${problem}; ` +
-        "`npx wrangler tail --config wrangler.generated.json` shows its log");
+      throw new UserError(
+        `${url} was deployed but does not embed after ${FIRST_ANSWER_TIMEOUT_SECONDS} seconds: ${problem}; ` +
+          "`npx wrangler tail --config wrangler.generated.json` shows its log",
+      );
     }
     await new Promise((resolve) => setTimeout(resolve, RETRY_SECONDS * 1000));
   }
 }
 
-async function problemWithEmbedding(url: string, weights: WeightsFile, apiKey: string | undefined): Promise<string | undefined> {
+async function problemWithEmbedding(
+  url: string,
+  weights: WeightsFile,
+  apiKey: string | undefined,
+): Promise<string | undefined> {
   try {
     const response = await fetch(`${url}/v1/embeddings`, {
       method: "POST",
-      headers: { "content-type": "application/json", ...(apiKey !== undefined && { authorization: `Bearer ${apiKey}` }) },
+      headers: {
+        "content-type": "application/json",
+        ...(apiKey !== undefined && { authorization: `Bearer ${apiKey}` }),
+      },
       body: JSON.stringify({ model: "embeddings-worker", input: "Cloudflare Workers are awesome" }),
     });
     const body = await response.text();
@@ -189,7 +220,8 @@ async function problemWithEmbedding(url: string, weights: WeightsFile, apiKey: s
     if (!response.ok) return `status ${response.status}, ${body.slice(0, 300)}`;
     if (version !== weightsVersion(weights.sha256)) return `the answer comes from model version ${version}`;
     const dimensions = parseJson<{ data?: { embedding?: unknown[] }[] }>(body)?.data?.[0]?.embedding?.length;
-    if (dimensions !== weights.dimensions) return `the embedding has ${dimensions} dimensions, not ${weights.dimensions}`;
+    if (dimensions !== weights.dimensions)
+      return `the embedding has ${dimensions} dimensions, not ${weights.dimensions}`;
     done(`an embedding of ${dimensions} dimensions from model version ${version}`);
     return undefined;
   } catch (error) {
@@ -210,14 +242,21 @@ function done(what: string): void {
 function requireSuccess(result: WranglerResult, whatFailed: string): void {
   if (result.exitCode === 0) return;
   if (result.output.includes("More than one account")) {
-    const accounts = result.output.match(/`[^`]+`: `[0-9a-f]{32}`/g)?.join(", ") ?? "`npx wrangler whoami` lists them";
-    throw new UserError(`the login has several Cloudflare accounts: set CLOUDFLARE_ACCOUNT_ID to the one to use (${accounts})`);
+    const accounts =
+      result.output.match(/`[^`]+`: `[0-9a-f]{32}`/g)?.join(", ") ?? "`npx wrangler whoami` lists them";
+    throw new UserError(
+      `the login has several Cloudflare accounts: set CLOUDFLARE_ACCOUNT_ID to the one to use (${accounts})`,
+    );
   }
   if (/\[code: (10000|9109)\]/.test(result.output)) {
-    throw new UserError(`${whatFailed}: Cloudflare does not accept the login; an API token needs the permissions ` +
-      "Workers Scripts: Edit and Workers KV Storage: Edit, and `npx wrangler login` gives a login that has them");
+    throw new UserError(
+      `${whatFailed}: Cloudflare does not accept the login; an API token needs the permissions ` +
+        "Workers Scripts: Edit and Workers KV Storage: Edit, and `npx wrangler login` gives a login that has them",
+    );
   }
-  throw new UserError(`${whatFailed}: ${reasonIn(result.output)}; mend that and run this again, it goes on where it stopped`);
+  throw new UserError(
+    `${whatFailed}: ${reasonIn(result.output)}; mend that and run this again, it goes on where it stopped`,
+  );
 }
 
 /** wrangler's error in one line, without the advice to report a bug and where its log is. */
@@ -225,7 +264,11 @@ function reasonIn(output: string): string {
   const error = output.slice(Math.max(output.indexOf("[ERROR]"), 0)).replace("[ERROR]", "");
   const lines = error.split("\n").map((line) => line.trim());
   const end = lines.findIndex((line) => /^(If you think this is a bug|🪵|\?)/u.test(line));
-  return lines.slice(0, end < 0 ? undefined : end).filter((line) => line !== "").join(" ").replace(/\.$/, "");
+  return lines
+    .slice(0, end < 0 ? undefined : end)
+    .filter((line) => line !== "")
+    .join(" ")
+    .replace(/\.$/, "");
 }
 
 function parseJson<T>(text: string): T | undefined {

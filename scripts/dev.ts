@@ -16,7 +16,9 @@ void runAsCommand(import.meta.url, main);
 async function main(): Promise<void> {
   const { port, weights, storage, wranglerFlags } = parseFlags(process.argv.slice(2));
   await refuseTakenPort(port);
-  console.log(await (weights === undefined ? seedShippedWeights(storage) : seed(readWeights(weights), storage)));
+  console.log(
+    await (weights === undefined ? seedShippedWeights(storage) : seed(readWeights(weights), storage)),
+  );
 
   const args = ["dev", "--port", String(port), ...wranglerFlags];
   console.log(wranglerCommandLine(args));
@@ -81,7 +83,11 @@ function refuseTakenPort(port: number): Promise<void> {
   return new Promise((resolve, reject) => {
     const probe = createServer();
     probe.once("error", () => {
-      reject(new UserError(`port ${port} is in use: end what listens there, or run \`npm run dev -- --port ${port + 1}\``));
+      reject(
+        new UserError(
+          `port ${port} is in use: end what listens there, or run \`npm run dev -- --port ${port + 1}\``,
+        ),
+      );
     });
     probe.listen(port, "localhost", () => probe.close(() => resolve()));
   });
@@ -92,7 +98,9 @@ async function announceWhenReady(url: string, hasEnded: () => boolean): Promise<
   const headers = ["content-type: application/json"];
   if (await asksForKey(url)) headers.push("authorization: Bearer <API_KEY of .dev.vars>");
   console.log(`\nReady: ${url}/v1 is the base URL for an OpenAI client. Ctrl+C ends it. Try it:\n`);
-  console.log(`  curl ${url}/v1/embeddings ${headers.map((header) => `-H '${header}'`).join(" ")} -d '${EXAMPLE_REQUEST}'\n`);
+  console.log(
+    `  curl ${url}/v1/embeddings ${headers.map((header) => `-H '${header}'`).join(" ")} -d '${EXAMPLE_REQUEST}'\n`,
+  );
 }
 
 /** Waits until the URL answers, with whatever status; false when the server ended first. */

@@ -14,7 +14,8 @@ export class UserError extends Error {}
 /** Runs a command's main function when its file was started, not when a test or a script imports it. */
 export async function runAsCommand(moduleUrl: string, main: () => Promise<void> | void): Promise<void> {
   const startedFile = process.argv[1];
-  if (startedFile === undefined || realpathSync(startedFile) !== realpathSync(fileURLToPath(moduleUrl))) return;
+  if (startedFile === undefined || realpathSync(startedFile) !== realpathSync(fileURLToPath(moduleUrl)))
+    return;
   try {
     await main();
   } catch (error) {
@@ -26,5 +27,7 @@ export async function runAsCommand(moduleUrl: string, main: () => Promise<void> 
 
 /** A flag that a command does not know is the user's to mend as well. */
 function isForTheUser(error: unknown): error is Error {
-  return error instanceof UserError || String((error as NodeJS.ErrnoException).code).startsWith("ERR_PARSE_ARGS");
+  return (
+    error instanceof UserError || String((error as NodeJS.ErrnoException).code).startsWith("ERR_PARSE_ARGS")
+  );
 }

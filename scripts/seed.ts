@@ -50,8 +50,15 @@ async function write(weights: WeightsFile, bindings: LocalBindings): Promise<str
   if (present?.metadata?.sha256 === weights.sha256 && present.metadata.file === weights.name) {
     return `The local KV holds ${weights.summary} already.`;
   }
-  const metadata: LocalMetadata = { length: weights.bytes.length, sha256: weights.sha256, file: weights.name };
-  const value = weights.bytes.buffer.slice(weights.bytes.byteOffset, weights.bytes.byteOffset + weights.bytes.length);
+  const metadata: LocalMetadata = {
+    length: weights.bytes.length,
+    sha256: weights.sha256,
+    file: weights.name,
+  };
+  const value = weights.bytes.buffer.slice(
+    weights.bytes.byteOffset,
+    weights.bytes.byteOffset + weights.bytes.length,
+  );
   await bindings.EMBEDDINGS_MODEL.put(bindings.MODEL_KEY, value as ArrayBuffer, { metadata });
   return `Seeded the local KV: ${weights.summary}`;
 }

@@ -33,11 +33,15 @@ export function weightsVersion(sha256: string): string {
 
 export function readWeights(givenPath: string): WeightsFile {
   const path = resolve(givenPath);
-  const name = path.startsWith(PROJECT_ROOT + sep) ? relative(PROJECT_ROOT, path).replaceAll("\\", "/") : givenPath;
+  const name = path.startsWith(PROJECT_ROOT + sep)
+    ? relative(PROJECT_ROOT, path).replaceAll("\\", "/")
+    : givenPath;
   const fileSize = sizeOf(path, name);
   if (fileSize > MAX_WEIGHTS_BYTES) {
-    throw new UserError(`${name} has ${fileSize} bytes, but Workers KV holds at most ${MAX_WEIGHTS_BYTES} bytes (25 MiB) ` +
-      "in one value: use a smaller vocabulary, fewer dimensions, or export the weights as i8");
+    throw new UserError(
+      `${name} has ${fileSize} bytes, but Workers KV holds at most ${MAX_WEIGHTS_BYTES} bytes (25 MiB) ` +
+        "in one value: use a smaller vocabulary, fewer dimensions, or export the weights as i8",
+    );
   }
   const bytes = readFileSync(path);
   const header = checkWithTheWorkersReader(bytes, name);
@@ -58,14 +62,19 @@ function sizeOf(path: string, name: string): number {
   return stats.size;
 }
 
-function checkWithTheWorkersReader(bytes: Buffer, name: string): { vocabSize: number; dimensions: number; dtype: string } {
+function checkWithTheWorkersReader(
+  bytes: Buffer,
+  name: string,
+): { vocabSize: number; dimensions: number; dtype: string } {
   const { memory } = initSync({ module: readFileSync(WASM_FILE) });
   try {
     const address = weightsAddress(bytes.length);
     new Uint8Array(memory.buffer, address, bytes.length).set(bytes);
     loadModel();
   } catch (error) {
-    throw new UserError(`${name} is not a weights file that the Worker can read: ${(error as Error).message}`);
+    throw new UserError(
+      `${name} is not a weights file that the Worker can read: ${(error as Error).message}`,
+    );
   }
   return JSON.parse(modelHeader()) as { vocabSize: number; dimensions: number; dtype: string };
 }

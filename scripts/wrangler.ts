@@ -19,7 +19,11 @@ export function wranglerCommandLine(args: string[]): string {
   return ["npx", "wrangler", ...args.map((arg) => (/^[\w./:=@+-]+$/.test(arg) ? arg : `'${arg}'`))].join(" ");
 }
 
-export function startWrangler(args: string[], stdio: StdioOptions, environment: NodeJS.ProcessEnv = {}): ChildProcess {
+export function startWrangler(
+  args: string[],
+  stdio: StdioOptions,
+  environment: NodeJS.ProcessEnv = {},
+): ChildProcess {
   return spawn(process.execPath, ["--no-warnings", WRANGLER_PROGRAM, ...args], {
     cwd: PROJECT_ROOT,
     stdio,

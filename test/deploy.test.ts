@@ -47,7 +47,10 @@ describe("npm run deploy", { concurrency: 2 }, () => {
       const second = await deploy(project, cloudflare);
       assert.equal(second.exitCode, 0, second.output);
       assert.match(second.output, new RegExp(`${MODEL_KEY} is there already: nothing to upload`));
-      assert.deepEqual(cloudflare.calls.filter((call) => call.includes("storage/kv") && !call.startsWith("GET ")), []);
+      assert.deepEqual(
+        cloudflare.calls.filter((call) => call.includes("storage/kv") && !call.startsWith("GET ")),
+        [],
+      );
       assert.equal(generatedConfig(project).deployed_url, URL);
     });
   });
@@ -94,7 +97,9 @@ describe("npm run deploy", { concurrency: 2 }, () => {
 
   test("a token that Cloudflare refuses is told which permissions it needs", async () => {
     await withProject(async (project, cloudflare) => {
-      const { exitCode, output } = await deploy(project, cloudflare, { CLOUDFLARE_API_TOKEN: "another-token" });
+      const { exitCode, output } = await deploy(project, cloudflare, {
+        CLOUDFLARE_API_TOKEN: "another-token",
+      });
       assert.equal(exitCode, 1);
       assert.equal(
         errorIn(output),
@@ -137,7 +142,10 @@ describe("npm run deploy", { concurrency: 2 }, () => {
       cloudflare.uploadFailure = "the namespace is full";
       const { exitCode, output } = await deploy(project, cloudflare);
       assert.equal(exitCode, 1);
-      assert.match(errorIn(output), /^error: the upload of model\/model-weights\.bin failed: .*the namespace is full/);
+      assert.match(
+        errorIn(output),
+        /^error: the upload of model\/model-weights\.bin failed: .*the namespace is full/,
+      );
       assert.match(errorIn(output), /mend that and run this again, it goes on where it stopped$/);
       assert.equal(cloudflare.workers.size, 0);
     });
@@ -152,9 +160,22 @@ describe("the way by hand, with wrangler alone", () => {
       const idLine = /^id = ".+"$/m.exec(created.output)?.[0];
       assert.ok(idLine, created.output);
       const bindingLine = 'binding = "EMBEDDINGS_MODEL"\n';
-      writeFileSync(configFile, readFileSync(configFile, "utf8").replace(bindingLine, `${bindingLine}${idLine}\n`));
+      writeFileSync(
+        configFile,
+        readFileSync(configFile, "utf8").replace(bindingLine, `${bindingLine}${idLine}\n`),
+      );
 
-      const put = ["kv", "key", "put", "--binding", "EMBEDDINGS_MODEL", "model-weights", "--path", "model/model-weights.bin", "--remote"];
+      const put = [
+        "kv",
+        "key",
+        "put",
+        "--binding",
+        "EMBEDDINGS_MODEL",
+        "model-weights",
+        "--path",
+        "model/model-weights.bin",
+        "--remote",
+      ];
       assert.equal((await wrangler(project, cloudflare, ...put)).exitCode, 0);
       assert.equal((await wrangler(project, cloudflare, "deploy")).exitCode, 0);
       const bindings = cloudflare.workers.get("embeddings-worker")?.bindings ?? [];
@@ -180,7 +201,10 @@ describe("the deployed URL", () => {
   }
 
   test("is none for a route to a part of a host, and the error says what to set", () => {
-    const output = JSON.stringify({ type: "deploy", targets: ["example.com/embed/* (zone name: example.com)"] });
+    const output = JSON.stringify({
+      type: "deploy",
+      targets: ["example.com/embed/* (zone name: example.com)"],
+    });
     assert.throws(() => deployedUrl(output), {
       message:
         "deployed, but to no address of a whole host (example.com/embed/* (zone name: example.com)): " +
@@ -189,7 +213,9 @@ describe("the deployed URL", () => {
   });
 });
 
-async function withProject(work: (project: ProjectCopy, cloudflare: FakeCloudflare) => Promise<void>): Promise<void> {
+async function withProject(
+  work: (project: ProjectCopy, cloudflare: FakeCloudflare) => Promise<void>,
+): Promise<void> {
   const project = copyProject();
   const cloudflare = await FakeCloudflare.start();
   try {
@@ -201,14 +227,27 @@ async function withProject(work: (project: ProjectCopy, cloudflare: FakeCloudfla
 }
 
 /** Flags are strings; an object sets or, with undefined, removes variables of the environment. */
-function deploy(project: ProjectCopy, cloudflare: FakeCloudflare, ...options: (string | NodeJS.ProcessEnv)[]) {
+function deploy(
+  project: ProjectCopy,
+  cloudflare: FakeCloudflare,
+  ...options: (string | NodeJS.ProcessEnv)[]
+) {
   const flags = options.filter((option) => typeof option === "string");
-  const variables = Object.assign({}, ...options.filter((option) => typeof option === "object")) as NodeJS.ProcessEnv;
-  return run(project, ["--import", "tsx", "scripts/deploy.ts", ...flags], { ...cloudflare.environment, ...variables });
+  const variables = Object.assign(
+    {},
+    ...options.filter((option) => typeof option === "object"),
+  ) as NodeJS.ProcessEnv;
+  return run(project, ["--import", "tsx", "scripts/deploy.ts", ...flags], {
+    ...cloudflare.environment,
+    ...variables,
+  });
 }
 
 function wrangler(project: ProjectCopy, cloudflare: FakeCloudflare, ...args: string[]) {
-  return run(project, ["node_modules/wrangler/bin/wrangler.js", ...args], { ...cloudflare.environment, WRANGLER_HIDE_BANNER: "true" });
+  return run(project, ["node_modules/wrangler/bin/wrangler.js", ...args], {
+    ...cloudflare.environment,
+    WRANGLER_HIDE_BANNER: "true",
+  });
 }
 
 function run(project: ProjectCopy, args: string[], variables: NodeJS.ProcessEnv) {
@@ -232,7 +271,10 @@ function commandsIn(output: string): string[] {
 
 /** The error is the last line, and the only one that is an error. */
 function errorIn(output: string): string {
-  const errors = output.trimEnd().split("\n").filter((line) => line.startsWith("error: "));
+  const errors = output
+    .trimEnd()
+    .split("\n")
+    .filter((line) => line.startsWith("error: "));
   assert.equal(errors.length, 1, output);
   assert.equal(output.trimEnd().split("\n").at(-1), errors[0], output);
   return errors[0] as string;

@@ -21,12 +21,19 @@ test("npm run dev seeds the local KV and prints a curl line that works; the end 
   const ended = new Promise<void>((resolve) => child.on("close", () => resolve()));
   try {
     const output = await outputUntil(child, /^ {2}curl .*\n/m);
-    assert.match(output, /Seeded the local KV: model\/model-weights\.bin: 16 x 4 F32, 0\.0 MiB, version [0-9a-f]{12}\n/);
+    assert.match(
+      output,
+      /Seeded the local KV: model\/model-weights\.bin: 16 x 4 F32, 0\.0 MiB, version [0-9a-f]{12}\n/,
+    );
     assert.match(output, new RegExp(`Ready: http://localhost:${port}/v1 is the base URL`));
 
     const curlLine = /^ {2}(curl .*)$/m.exec(output)?.[1] ?? "";
     const { stdout } = await promisify(execFile)("sh", ["-c", `${curlLine} --silent --show-error`]);
-    const answer = JSON.parse(stdout) as { object: string; data: { embedding: number[] }[]; usage: { prompt_tokens: number } };
+    const answer = JSON.parse(stdout) as {
+      object: string;
+      data: { embedding: number[] }[];
+      usage: { prompt_tokens: number };
+    };
     assert.equal(answer.object, "list");
     assert.equal(answer.data[0]?.embedding.length, 4);
     assert.equal(answer.usage.prompt_tokens, 4);
@@ -35,7 +42,12 @@ test("npm run dev seeds the local KV and prints a curl line that works; the end 
       cwd: project.folder,
       env: project.environment,
     }).catch((error: { stderr: string }) => error);
-    assert.match(second.stderr, new RegExp(`error: port ${port} is in use: end what listens there, or run \`npm run dev -- --port ${port + 1}\``));
+    assert.match(
+      second.stderr,
+      new RegExp(
+        `error: port ${port} is in use: end what listens there, or run \`npm run dev -- --port ${port + 1}\``,
+      ),
+    );
   } finally {
     process.kill(-(child.pid as number), "SIGINT");
     await ended;
@@ -54,7 +66,10 @@ function outputUntil(child: ReturnType<typeof spawn>, pattern: RegExp): Promise<
     child.stdout?.on("data", read);
     child.stderr?.on("data", read);
     child.on("close", () => reject(new Error(`npm run dev ended early:\n${output}`)));
-    setTimeout(() => reject(new Error(`npm run dev was not ready in time:\n${output}`)), READY_TIMEOUT_MILLISECONDS).unref();
+    setTimeout(
+      () => reject(new Error(`npm run dev was not ready in time:\n${output}`)),
+      READY_TIMEOUT_MILLISECONDS,
+    ).unref();
   });
 }
 

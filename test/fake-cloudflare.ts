@@ -102,18 +102,34 @@ export class FakeCloudflare {
     const path = url.pathname.slice(API_PATH.length).replace(`/accounts/${ACCOUNT_ID}`, "");
     this.calls.push(`${request.method} ${decodeURIComponent(path)}`);
     try {
-      if (request.headers.authorization !== `Bearer ${API_TOKEN}`) throw new ApiFailure(403, 10000, "Authentication error");
+      if (request.headers.authorization !== `Bearer ${API_TOKEN}`)
+        throw new ApiFailure(403, 10000, "Authentication error");
       const result = await this.#call(request, path, url.searchParams, body);
-      return Response.json({ success: true, errors: [], messages: [], result, result_info: { count: 1, total_count: 1 } });
+      return Response.json({
+        success: true,
+        errors: [],
+        messages: [],
+        result,
+        result_info: { count: 1, total_count: 1 },
+      });
     } catch (error) {
       if (!(error instanceof ApiFailure)) throw error;
       const { status, code, message } = error;
-      return Response.json({ success: false, errors: [{ code, message }], messages: [], result: null }, { status });
+      return Response.json(
+        { success: false, errors: [{ code, message }], messages: [], result: null },
+        { status },
+      );
     }
   }
 
-  async #call(request: IncomingMessage, path: string, query: URLSearchParams, body: Buffer): Promise<unknown> {
-    const form = () => new Response(body, { headers: { "content-type": request.headers["content-type"] ?? "" } }).formData();
+  async #call(
+    request: IncomingMessage,
+    path: string,
+    query: URLSearchParams,
+    body: Buffer,
+  ): Promise<unknown> {
+    const form = () =>
+      new Response(body, { headers: { "content-type": request.headers["content-type"] ?? "" } }).formData();
     const route = `${request.method} ${path}`;
     let match: string[] | null;
     if (route === "GET /user/tokens/verify") return { id: "token", status: "active" };
@@ -122,7 +138,9 @@ export class FakeCloudflare {
     if (route === "GET /memberships") return this.accounts.map((account) => ({ account }));
     if (route === "GET /storage/kv/namespaces") {
       // wrangler asks for pages until one is empty.
-      return Number(query.get("page") ?? 1) > 1 ? [] : this.namespaces.map(({ id, title }) => ({ id, title }));
+      return Number(query.get("page") ?? 1) > 1
+        ? []
+        : this.namespaces.map(({ id, title }) => ({ id, title }));
     }
     if (route === "POST /storage/kv/namespaces") {
       return this.createNamespace((JSON.parse(body.toString()) as { title: string }).title);
@@ -135,16 +153,28 @@ export class FakeCloudflare {
     }
     if ((match = /^PUT \/storage\/kv\/namespaces\/(\w+)\/values\/([^/]+)$/.exec(route))) {
       if (this.uploadFailure !== undefined) throw new ApiFailure(403, 10014, this.uploadFailure);
-      return this.#put(this.#namespace(match[1]), decodeURIComponent(match[2] as string), request, body, form);
+      return this.#put(
+        this.#namespace(match[1]),
+        decodeURIComponent(match[2] as string),
+        request,
+        body,
+        form,
+      );
     }
     if ((match = /^GET \/workers\/services\/([\w-]+)$/.exec(route))) {
-      if (!this.workers.has(match[1] as string)) throw new ApiFailure(404, 10090, "workers.api.error.service_not_found");
-      return { id: match[1], default_environment: { environment: "production", script: { last_deployed_from: "wrangler" } } };
+      if (!this.workers.has(match[1] as string))
+        throw new ApiFailure(404, 10090, "workers.api.error.service_not_found");
+      return {
+        id: match[1],
+        default_environment: { environment: "production", script: { last_deployed_from: "wrangler" } },
+      };
     }
     if ((match = /^GET \/workers\/scripts\/([\w-]+)\/(deployments|settings|secrets)$/.exec(route))) {
       const worker = this.workers.get(match[1] as string);
-      if (worker === undefined) throw new ApiFailure(404, 10007, "This Worker does not exist on your account.");
-      if (match[2] === "deployments") return { deployments: [{ id: "deployment", source: "wrangler", versions: [] }] };
+      if (worker === undefined)
+        throw new ApiFailure(404, 10007, "This Worker does not exist on your account.");
+      if (match[2] === "deployments")
+        return { deployments: [{ id: "deployment", source: "wrangler", versions: [] }] };
       return match[2] === "settings" ? { bindings: worker.bindings } : [];
     }
     if ((match = /^(?:PUT|POST) \/workers\/scripts\/([\w-]+?)(?:\/versions)?$/.exec(route))) {
@@ -152,9 +182,11 @@ export class FakeCloudflare {
     }
     if (/^POST \/workers\/scripts\/[\w-]+\/deployments$/.test(route)) return { id: "deployment" };
     if (/^PATCH \/workers\/scripts\/[\w-]+\/script-settings$/.test(route)) return {};
-    if (/^POST \/workers\/scripts\/[\w-]+\/assets-upload-session$/.test(route)) return { jwt: "assets", buckets: [] };
+    if (/^POST \/workers\/scripts\/[\w-]+\/assets-upload-session$/.test(route))
+      return { jwt: "assets", buckets: [] };
     if (/^GET \/workers\/subdomain$/.test(route)) return { subdomain: WORKERS_SUBDOMAIN };
-    if (/^(GET|POST) \/workers\/scripts\/[\w-]+\/subdomain$/.test(route)) return { enabled: true, previews_enabled: true };
+    if (/^(GET|POST) \/workers\/scripts\/[\w-]+\/subdomain$/.test(route))
+      return { enabled: true, previews_enabled: true };
     throw new ApiFailure(404, 7003, `the fake has no route for ${route}`);
   }
 
@@ -171,7 +203,13 @@ export class FakeCloudflare {
     return namespace;
   }
 
-  async #put(namespace: KvNamespace, key: string, request: IncomingMessage, body: Buffer, form: () => Promise<FormData>): Promise<null> {
+  async #put(
+    namespace: KvNamespace,
+    key: string,
+    request: IncomingMessage,
+    body: Buffer,
+    form: () => Promise<FormData>,
+  ): Promise<null> {
     if (request.headers["content-type"]?.startsWith("multipart/form-data") !== true) {
       namespace.entries.set(key, { value: body, metadata: undefined });
       return null;
@@ -188,29 +226,50 @@ export class FakeCloudflare {
     const { bindings = [] } = JSON.parse(form.get("metadata") as string) as { bindings?: Binding[] };
     // Secrets stay as they are unless they are set anew.
     const keptSecrets = (this.workers.get(name)?.bindings ?? []).filter(
-      (present) => present.type === "secret_text" && !bindings.some((binding) => binding.name === present.name),
+      (present) =>
+        present.type === "secret_text" && !bindings.some((binding) => binding.name === present.name),
     );
     this.workers.set(name, { bindings: [...bindings, ...keptSecrets] });
-    return { id: randomUUID(), deployment_id: randomUUID(), resources: { script: { etag: "etag" } }, startup_time_ms: 1 };
+    return {
+      id: randomUUID(),
+      deployment_id: randomUUID(),
+      resources: { script: { etag: "etag" } },
+      startup_time_ms: 1,
+    };
   }
 
   /** As the Worker would, from what was really uploaded: the key, the variable and the metadata. */
   #answerAsDeployedWorker(request: IncomingMessage, url: URL, body: Buffer): Response {
-    const name = new URL(String(request.headers["x-deployed-url"])).host.replace(`.${WORKERS_SUBDOMAIN}.workers.dev`, "");
+    const name = new URL(String(request.headers["x-deployed-url"])).host.replace(
+      `.${WORKERS_SUBDOMAIN}.workers.dev`,
+      "",
+    );
     const bindings = this.workers.get(name)?.bindings;
-    if (bindings === undefined || this.unansweredRequests-- > 0) return new Response("There is nothing here yet", { status: 404 });
+    if (bindings === undefined || this.unansweredRequests-- > 0)
+      return new Response("There is nothing here yet", { status: 404 });
     const binding = (wanted: string) => bindings.find((candidate) => candidate.name === wanted);
-    const entry = this.#namespace(binding("EMBEDDINGS_MODEL")?.namespace_id).entries.get(binding("MODEL_KEY")?.text ?? "");
-    const headers = { "x-model-version": String((entry?.metadata as { sha256?: string } | undefined)?.sha256).slice(0, 12) };
+    const entry = this.#namespace(binding("EMBEDDINGS_MODEL")?.namespace_id).entries.get(
+      binding("MODEL_KEY")?.text ?? "",
+    );
+    const headers = {
+      "x-model-version": String((entry?.metadata as { sha256?: string } | undefined)?.sha256).slice(0, 12),
+    };
     const apiKey = binding("API_KEY")?.text;
     if (apiKey !== undefined && request.headers.authorization !== `Bearer ${apiKey}`) {
       return Response.json({ error: { message: "wrong key" } }, { status: 401, headers });
     }
-    if (entry === undefined) return Response.json({ error: { message: "no weights" } }, { status: 503, headers });
-    const { embedding_dim: dimensions } = JSON.parse(entry.value.subarray(4, 4 + entry.value.readUInt32LE(0)).toString());
+    if (entry === undefined)
+      return Response.json({ error: { message: "no weights" } }, { status: 503, headers });
+    const { embedding_dim: dimensions } = JSON.parse(
+      entry.value.subarray(4, 4 + entry.value.readUInt32LE(0)).toString(),
+    );
     const { input } = JSON.parse(body.toString()) as { input: string };
-    if (url.pathname !== "/v1/embeddings" || typeof input !== "string") return new Response("not an embedding", { status: 400 });
-    return Response.json({ object: "list", data: [{ embedding: new Array(dimensions).fill(0), index: 0 }] }, { headers });
+    if (url.pathname !== "/v1/embeddings" || typeof input !== "string")
+      return new Response("not an embedding", { status: 400 });
+    return Response.json(
+      { object: "list", data: [{ embedding: new Array(dimensions).fill(0), index: 0 }] },
+      { headers },
+    );
   }
 }
 

@@ -1,6 +1,15 @@
 // A copy of the project in a temporary folder, with tiny weights, for tests of the commands: what they
 // write (the local KV, the generated configuration) must not reach the developer's own.
-import { copyFileSync, cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PROJECT_ROOT } from "../scripts/project.js";
@@ -20,9 +29,11 @@ export function copyProject(weights: Buffer = tinyWeights()): ProjectCopy {
   for (const entry of readdirSync(PROJECT_ROOT, { withFileTypes: true })) {
     if (entry.isFile()) copyFileSync(join(PROJECT_ROOT, entry.name), join(folder, entry.name));
   }
-  for (const name of COPIED_FOLDERS) cpSync(join(PROJECT_ROOT, name), join(folder, name), { recursive: true });
+  for (const name of COPIED_FOLDERS)
+    cpSync(join(PROJECT_ROOT, name), join(folder, name), { recursive: true });
   // The developer's own deployment and local variables.
-  for (const name of ["wrangler.generated.json", ".dev.vars", ".env"]) rmSync(join(folder, name), { force: true });
+  for (const name of ["wrangler.generated.json", ".dev.vars", ".env"])
+    rmSync(join(folder, name), { force: true });
   copyFileSync(join(PROJECT_ROOT, "test", "run.ts"), join(folder, "test", "run.ts"));
   symlinkSync(join(PROJECT_ROOT, "node_modules"), join(folder, "node_modules"), "junction");
   mkdirSync(join(folder, "model"));
@@ -36,7 +47,13 @@ export function copyProject(weights: Buffer = tinyWeights()): ProjectCopy {
     WRANGLER_CACHE_DIR: join(folder, "cache"),
     NO_COLOR: "1",
   };
-  for (const name of ["CLOUDFLARE_API_TOKEN", "CLOUDFLARE_ACCOUNT_ID", "API_KEY", "EMBEDDINGS_URL", "NODE_OPTIONS"]) {
+  for (const name of [
+    "CLOUDFLARE_API_TOKEN",
+    "CLOUDFLARE_ACCOUNT_ID",
+    "API_KEY",
+    "EMBEDDINGS_URL",
+    "NODE_OPTIONS",
+  ]) {
     delete environment[name];
   }
   // Set by node:test for its own children: a child that inherits it reports in place of printing.

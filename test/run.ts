@@ -35,7 +35,10 @@ function parseArguments(args: string[]): { url: string; payloadFiles: string[] }
   const givenFiles = isUrl ? rest : args;
   return {
     url: (isUrl ? first : deployedUrl()).replace(/\/+$/, "").replace(/\/v1(\/embeddings)?$/, ""),
-    payloadFiles: givenFiles.length > 0 ? givenFiles : SHIPPED_PAYLOADS.map((name) => join(PROJECT_ROOT, "test", "payloads", name)),
+    payloadFiles:
+      givenFiles.length > 0
+        ? givenFiles
+        : SHIPPED_PAYLOADS.map((name) => join(PROJECT_ROOT, "test", "payloads", name)),
   };
 }
 
@@ -44,7 +47,9 @@ function deployedUrl(): string {
   const variable = process.env["EMBEDDINGS_URL"];
   if (variable !== undefined && variable !== "") return variable;
   if (existsSync(GENERATED_CONFIG)) {
-    const { deployed_url: url } = JSON.parse(readFileSync(GENERATED_CONFIG, "utf8")) as { deployed_url?: string };
+    const { deployed_url: url } = JSON.parse(readFileSync(GENERATED_CONFIG, "utf8")) as {
+      deployed_url?: string;
+    };
     if (url !== undefined) return url;
   }
   throw new UserError(
@@ -74,20 +79,28 @@ async function send(url: string, payload: Payload): Promise<Answer> {
   try {
     response = await fetch(`${url}/v1/embeddings`, {
       method: "POST",
-      headers: { "content-type": "application/json", ...(apiKey !== undefined && { authorization: `Bearer ${apiKey}` }) },
+      headers: {
+        "content-type": "application/json",
+        ...(apiKey !== undefined && { authorization: `Bearer ${apiKey}` }),
+      },
       body: payload.body,
     });
     text = await response.text();
   } catch (error) {
     const { message, cause } = error as Error;
-    const reason = cause instanceof Error ? cause.message || String((cause as NodeJS.ErrnoException).code) : message;
+    const reason =
+      cause instanceof Error ? cause.message || String((cause as NodeJS.ErrnoException).code) : message;
     const hint = url === LOCAL_URL ? ": start it with `npm run dev`" : "";
     throw new UserError(`${url} does not answer (${reason})${hint}`);
   }
   const milliseconds = performance.now() - start;
-  if (!response.ok) throw new UserError(`${payload.name}: ${url} answered ${response.status}: ${errorMessage(text)}`);
+  if (!response.ok)
+    throw new UserError(`${payload.name}: ${url} answered ${response.status}: ${errorMessage(text)}`);
   try {
-    const { data, usage } = JSON.parse(text) as { data: { embedding: number[] }[]; usage: { prompt_tokens: number } };
+    const { data, usage } = JSON.parse(text) as {
+      data: { embedding: number[] }[];
+      usage: { prompt_tokens: number };
+    };
     return {
       embeddings: data.map(({ embedding }) => embedding),
       promptTokens: usage.prompt_tokens,
@@ -95,7 +108,9 @@ async function send(url: string, payload: Payload): Promise<Answer> {
       milliseconds,
     };
   } catch {
-    throw new UserError(`${payload.name}: ${url} answered with something else than embeddings: ${text.slice(0, 200)}`);
+    throw new UserError(
+      `${payload.name}: ${url} answered with something else than embeddings: ${text.slice(0, 200)}`,
+    );
   }
 }
 
@@ -109,13 +124,24 @@ function errorMessage(text: string): string {
   }
 }
 
-function report({ name, texts }: Payload, { embeddings, promptTokens, modelVersion, milliseconds }: Answer, url: string): void {
-  console.log(`\n${name}: ${embeddings.length} of ${texts.length} texts embedded, ${promptTokens} tokens, ` +
-    `${milliseconds.toFixed(0)} ms, model version ${modelVersion}, ${url}\n`);
+function report(
+  { name, texts }: Payload,
+  { embeddings, promptTokens, modelVersion, milliseconds }: Answer,
+  url: string,
+): void {
+  console.log(
+    `\n${name}: ${embeddings.length} of ${texts.length} texts embedded, ${promptTokens} tokens, ` +
+      `${milliseconds.toFixed(0)} ms, model version ${modelVersion}, ${url}\n`,
+  );
   const numbers = embeddings.map((_, index) => String(index));
   printTable(
     ["", "text", "dimensions", "norm", "min", "max", "mean", "std dev"],
-    embeddings.map((embedding, index) => [String(index), shorten(texts[index] ?? ""), String(embedding.length), ...statistics(embedding)]),
+    embeddings.map((embedding, index) => [
+      String(index),
+      shorten(texts[index] ?? ""),
+      String(embedding.length),
+      ...statistics(embedding),
+    ]),
   );
   if (embeddings.length < 2) return;
   console.log("\ncosine similarity\n");
@@ -127,11 +153,16 @@ function report({ name, texts }: Payload, { embeddings, promptTokens, modelVersi
 function statistics(embedding: number[]): string[] {
   const mean = sum(embedding) / embedding.length;
   const variance = sum(embedding.map((value) => (value - mean) ** 2)) / embedding.length;
-  return [norm(embedding), Math.min(...embedding), Math.max(...embedding), mean, Math.sqrt(variance)].map(inFourDecimals);
+  return [norm(embedding), Math.min(...embedding), Math.max(...embedding), mean, Math.sqrt(variance)].map(
+    inFourDecimals,
+  );
 }
 
 function matrix(embeddings: number[][], measure: (a: number[], b: number[]) => number): string[][] {
-  return embeddings.map((a, index) => [String(index), ...embeddings.map((b) => inFourDecimals(measure(a, b)))]);
+  return embeddings.map((a, index) => [
+    String(index),
+    ...embeddings.map((b) => inFourDecimals(measure(a, b))),
+  ]);
 }
 
 /** 0 where one of the two is the zero vector, which has no direction. */
@@ -165,9 +196,13 @@ function shorten(text: string): string {
 
 /** Numbers to the right, texts to the left. */
 function printTable(header: string[], rows: string[][]): void {
-  const widths = header.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)));
+  const widths = header.map((title, column) =>
+    Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)),
+  );
   for (const row of [header, ...rows]) {
-    const cells = row.map((cell, column) => (header[column] === "text" ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0)));
+    const cells = row.map((cell, column) =>
+      header[column] === "text" ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0),
+    );
     console.log(`  ${cells.join("  ")}`.trimEnd());
   }
 }

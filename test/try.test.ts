@@ -9,13 +9,19 @@ import { after, before, describe, test } from "node:test";
 import { copyProject, type ProjectCopy } from "./project-copy.js";
 
 const RUN_SCRIPT = join(import.meta.dirname, "run.ts");
-const VECTORS = [[1, 0, 0, 0], [0.6, 0.8, 0, 0], [0, 0, -1, 0], [0, 0, 0, 0]];
+const VECTORS = [
+  [1, 0, 0, 0],
+  [0.6, 0.8, 0, 0],
+  [0, 0, -1, 0],
+  [0, 0, 0, 0],
+];
 
 describe("npm run try", () => {
   let server: Server;
   let url: string;
   let refusal: { status: number; body: string } | undefined;
-  const requests: { input: string | string[]; encoding_format: string; authorization: string | undefined }[] = [];
+  const requests: { input: string | string[]; encoding_format: string; authorization: string | undefined }[] =
+    [];
 
   before(async () => {
     server = createServer(async (request, response) => {
@@ -27,9 +33,13 @@ describe("npm run try", () => {
         response.writeHead(refusal.status).end(refusal.body);
         return;
       }
-      const data = [body.input].flat().map((_, index) => ({ object: "embedding", embedding: VECTORS[index], index }));
+      const data = [body.input]
+        .flat()
+        .map((_, index) => ({ object: "embedding", embedding: VECTORS[index], index }));
       response.setHeader("x-model-version", "0123456789ab");
-      response.end(JSON.stringify({ object: "list", data, model: "m", usage: { prompt_tokens: 7, total_tokens: 7 } }));
+      response.end(
+        JSON.stringify({ object: "list", data, model: "m", usage: { prompt_tokens: 7, total_tokens: 7 } }),
+      );
     });
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
@@ -40,7 +50,10 @@ describe("npm run try", () => {
     requests.length = 0;
     const { exitCode, output } = await tryWith([url]);
     assert.equal(exitCode, 0, output);
-    assert.deepEqual(requests.map(({ input }) => [input].flat().length), [1, 3, 4]);
+    assert.deepEqual(
+      requests.map(({ input }) => [input].flat().length),
+      [1, 3, 4],
+    );
     assert.equal(requests[0]?.input, "Cloudflare Workers are awesome");
     assert.deepEqual(requests[1]?.input, ["hello world", "rust is fast", "cloudflare edge computing"]);
     assert.ok(requests.every(({ encoding_format }) => encoding_format === "float"));
@@ -80,18 +93,26 @@ describe("npm run try", () => {
     const payload = join(import.meta.dirname, "payloads", "single.json");
     const { exitCode, output } = await tryWith([`${url}/v1/`, payload], { API_KEY: "sk-test" });
     assert.equal(exitCode, 0, output);
-    assert.deepEqual(requests.map(({ authorization }) => authorization), ["Bearer sk-test"]);
+    assert.deepEqual(
+      requests.map(({ authorization }) => authorization),
+      ["Bearer sk-test"],
+    );
   });
 
   test("an error of the endpoint is printed in its own words", async () => {
     refusal = {
       status: 401,
-      body: JSON.stringify({ error: { message: "Incorrect API key provided.", type: "", param: null, code: "invalid_api_key" } }),
+      body: JSON.stringify({
+        error: { message: "Incorrect API key provided.", type: "", param: null, code: "invalid_api_key" },
+      }),
     };
     const { exitCode, output } = await tryWith([url]);
     refusal = undefined;
     assert.equal(exitCode, 1);
-    assert.equal(output, `error: single.json: ${url} answered 401: Incorrect API key provided. (set API_KEY)\n`);
+    assert.equal(
+      output,
+      `error: single.json: ${url} answered 401: Incorrect API key provided. (set API_KEY)\n`,
+    );
   });
 
   test("a server that does not answer is named", async () => {
@@ -136,10 +157,16 @@ describe("npm run try", () => {
 
 function tryWith(args: string[], variables: NodeJS.ProcessEnv = {}, script = RUN_SCRIPT) {
   const environment: NodeJS.ProcessEnv = { ...process.env, ...variables };
-  for (const name of ["API_KEY", "OPENAI_API_KEY", "EMBEDDINGS_URL"]) if (!(name in variables)) delete environment[name];
+  for (const name of ["API_KEY", "OPENAI_API_KEY", "EMBEDDINGS_URL"])
+    if (!(name in variables)) delete environment[name];
   return new Promise<{ exitCode: number; output: string }>((resolve) => {
-    execFile(process.execPath, ["--import", "tsx", script, ...args], { env: environment }, (error, stdout, stderr) => {
-      resolve({ exitCode: error === null ? 0 : Number(error.code), output: stdout + stderr });
-    });
+    execFile(
+      process.execPath,
+      ["--import", "tsx", script, ...args],
+      { env: environment },
+      (error, stdout, stderr) => {
+        resolve({ exitCode: error === null ? 0 : Number(error.code), output: stdout + stderr });
+      },
+    );
   });
 }
