@@ -74,7 +74,7 @@ export type InitInput = RequestInfo | URL | Response | BufferSource | WebAssembl
 export interface InitOutput {
     readonly memory: WebAssembly.Memory;
     readonly begin: (a: number) => void;
-    readonly countTokens: (a: number) => number;
+    readonly countTokens: (a: number) => [number, number, number];
     readonly embedText: (a: number) => [number, number, number];
     readonly embeddingsPerChunk: (a: number, b: number) => number;
     readonly inputAddress: (a: number) => number;

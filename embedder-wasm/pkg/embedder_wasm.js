@@ -28,7 +28,10 @@ export function countTokens(byte_length) {
     let ret;
     __wbg_call_guard();
     ret = wasm.countTokens(byte_length);
-    return ret >>> 0;
+    if (ret[2]) {
+        throw takeFromExternrefTable0(ret[1]);
+    }
+    return ret[0] >>> 0;
 }
 
 /**

@@ -2,7 +2,7 @@
 /* eslint-disable */
 export const memory: WebAssembly.Memory;
 export const begin: (a: number) => void;
-export const countTokens: (a: number) => number;
+export const countTokens: (a: number) => [number, number, number];
 export const embedText: (a: number) => [number, number, number];
 export const embeddingsPerChunk: (a: number, b: number) => number;
 export const inputAddress: (a: number) => number;
