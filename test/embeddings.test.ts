@@ -195,6 +195,27 @@ describe("golden vectors of the native code, over HTTP", () => {
   }
 });
 
+describe("golden vectors of the tokenizer words-and-stems, over HTTP", () => {
+  const golden = (name: string): Buffer => readFileSync(join(PROJECT_ROOT, "embedder-wasm/tests/golden", name));
+  let service: Service;
+  before(async () => void (service = await startService({ weights: golden("words_and_stems.safetensors") })));
+  after(() => service.stop());
+
+  it("all lines agree, in values and in the number of words", async () => {
+    const lines = golden("words_and_stems.jsonl").toString().trim().split("\n").map((line) => JSON.parse(line) as {
+      text: string; words: number; dimensions: number; embedding: number[];
+    }).filter(({ text }) => text !== "");
+    assert.ok(lines.length > 100);
+    for (const { text, words, dimensions, embedding } of lines) {
+      const answer = await answerOf(service.embed({ model: "m", input: text, dimensions }));
+      const got = answer.data[0]!.embedding;
+      assert.equal(got.length, dimensions);
+      embedding.forEach((value, i) => assert.ok(Math.abs(got[i]! - value) <= 1e-6, `${JSON.stringify(text)} [${i}]`));
+      assert.equal(answer.truncated?.[0]?.tokens ?? answer.usage.prompt_tokens, words, text);
+    }
+  });
+});
+
 /** The shortest decimal that reads back to the same f32, found by trying: toPrecision rounds to nearest. */
 function shortestDecimal(value: number): string {
   for (let precision = 1; precision < 10; precision++) {

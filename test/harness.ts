@@ -40,7 +40,7 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
   if (options.weights !== null && options.kv === undefined) {
     const namespace = await miniflare.getKVNamespace("EMBEDDINGS_MODEL");
     const weights = options.weights ?? seededWeights({ vocabSize: 64, dimensions: 8, maxSeqLen: 16 });
-    await namespace.put(key, weights.slice().buffer, options.metadata && { metadata: options.metadata });
+    await namespace.put(key, new Uint8Array(weights).buffer, options.metadata && { metadata: options.metadata });
   }
   return {
     url,
