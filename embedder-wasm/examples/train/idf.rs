@@ -7,7 +7,12 @@ use crate::text_set::TextSet;
 /// Entries of the table: large enough that few rare stems share one with a frequent stem.
 pub const IDF_ENTRIES: usize = 1 << 18;
 
-/// ln((1 + texts) / (1 + texts with a stem of this entry)), the largest being 255.
+/// Rare stems count more than ln alone says: measured on development sets, 1, 1.5 and 2 against each
+/// other.
+const POWER: f64 = 1.5;
+
+/// ln((1 + texts) / (1 + texts with a stem of this entry)) to the power of `POWER`, the largest
+/// being 255.
 pub fn idf(sets: &[&TextSet]) -> Vec<u8> {
     let mut counts = vec![0u32; IDF_ENTRIES];
     let mut texts = 0;
@@ -27,7 +32,7 @@ pub fn idf(sets: &[&TextSet]) -> Vec<u8> {
         .iter()
         .map(|&count| {
             let value = ((1.0 + texts as f64) / (1.0 + f64::from(count))).ln();
-            (value / largest * 255.0).round().max(1.0) as u8
+            ((value / largest).powf(POWER) * 255.0).round().max(1.0) as u8
         })
         .collect()
 }

@@ -1,8 +1,9 @@
 //! The teacher's vectors: what a transformer makes of texts, as targets for the table's own.
 //!
 //! A folder holds shards `texts-NNN.safetensors` (tensor `vectors`, F16 [n, d]) with one text a line in
-//! `texts-NNN.txt`, the same for single words with their counts in `word-counts.txt`, and
-//! `pca.safetensors` (F32 `mean` [d], `rotation` [d, d], its columns by falling variance).
+//! `texts-NNN.txt`, the same for single words (`words-NNN`), and `pca.safetensors` (F32 `mean` [d],
+//! `rotation` [d, d], its columns by falling variance). Beside the folder, `word-counts.txt` says how
+//! often each of the words comes.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -73,7 +74,7 @@ impl Teacher {
     /// Start values: a row is the mean, by counts, of the weighted vectors of the words that use it.
     pub fn start_values(&self, reading: &Reading, rows: &mut [f32]) -> Result<(), String> {
         let (words, vectors) = self.shards("words-", usize::MAX)?;
-        let path = self.folder.join("word-counts.txt");
+        let path = self.folder.with_file_name("word-counts.txt");
         let counts = String::from_utf8_lossy(&read(&path)?)
             .lines()
             .map(|line| {

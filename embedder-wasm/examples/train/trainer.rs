@@ -5,7 +5,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::batches::{Batch, batches_in_an_epoch, epoch};
-use crate::objective::{Lexical, contrast};
+use crate::objective::{Lexical, contrast, relate};
 use crate::pairs::Source;
 use crate::quantize::Dtype;
 use crate::random::Random;
@@ -48,6 +48,8 @@ pub struct TeacherGuidance<'a> {
     pub lessons: &'a Lessons,
     /// Of the teacher's loss, 1 - cosine, where the pairs' loss has 1.
     pub weight: f32,
+    /// Of the relational loss: whose neighbours are the teacher's.
+    pub relational_weight: f32,
     pub batch_size: usize,
 }
 
@@ -210,13 +212,30 @@ fn train_step(
 
     let mut teacher_loss = 0.0;
     if let Some(teacher) = &guidance.teacher {
-        let factor = -teacher.weight / lessons.len() as f32;
-        for (vector, &lesson) in lesson_vectors.chunks(dim).zip(lessons) {
-            let start = lesson as usize * dim;
-            let target = &teacher.lessons.targets[start..start + dim];
-            teacher_loss += 1.0 - vector.iter().zip(target).map(|(a, b)| a * b).sum::<f32>();
-            gradients.extend(target.iter().map(|value| factor * value));
+        let targets: Vec<f32> = lessons
+            .iter()
+            .flat_map(|&lesson| {
+                &teacher.lessons.targets[lesson as usize * dim..(lesson as usize + 1) * dim]
+            })
+            .copied()
+            .collect();
+        let first = gradients.len();
+        if teacher.relational_weight > 0.0 {
+            let (_, slopes) = relate(lesson_vectors, &targets, dim, temperature);
+            gradients.extend(slopes.iter().map(|slope| teacher.relational_weight * slope));
+        } else {
+            gradients.resize(first + targets.len(), 0.0);
         }
+        let factor = -teacher.weight / lessons.len() as f32;
+        for (gradient, target) in gradients[first..].iter_mut().zip(&targets) {
+            *gradient += factor * target;
+        }
+        teacher_loss = lessons.len() as f32
+            - lesson_vectors
+                .iter()
+                .zip(&targets)
+                .map(|(a, b)| a * b)
+                .sum::<f32>();
         teacher_loss /= lessons.len() as f32;
     }
     table.update(&texts, &pooled, gradients, rate);
@@ -281,7 +300,8 @@ mod tests {
         };
         let teacher = TeacherGuidance {
             lessons: &lessons,
-            weight: 1.0,
+            weight: 5.0,
+            relational_weight: 0.1,
             batch_size: 32,
         };
         let guidance = Guidance {
