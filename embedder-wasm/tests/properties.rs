@@ -7,7 +7,7 @@ use std::cell::Cell;
 
 use embedder_wasm::model::Model;
 use embedder_wasm::tokenizer::{RESERVED_ROWS, Tokenizer, UNKNOWN_TOKEN_ID};
-use embedder_wasm::weights::{Header, Weights};
+use embedder_wasm::weights::{Dtype, Header, Weights};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -27,19 +27,27 @@ fn check_reading(file: &[u8]) -> Result<(), TestCaseError> {
     };
     prop_assert_eq!(header, Ok(Some(weights.header.clone())));
     let Header {
+        dtype,
         vocab_size,
+        table_dim,
         embedding_dim,
+        tokenizer,
         ..
     } = weights.header;
     prop_assert_eq!(weights.header.file_bytes, file.len());
-    let value_bytes = if weights.scales().is_empty() { 4 } else { 1 };
-    prop_assert_eq!(
-        weights.embeddings().len(),
-        vocab_size * embedding_dim * value_bytes
-    );
+    let row_bytes = match dtype {
+        Dtype::F32 => table_dim * 4,
+        Dtype::I8 => table_dim,
+        Dtype::I4 => table_dim / 2,
+    };
+    prop_assert_eq!(weights.embeddings().len(), vocab_size * row_bytes);
     let mut embedding = vec![0.0; embedding_dim];
     let words = Model::new(weights).embed("one two !!! three", &mut embedding);
-    prop_assert_eq!(words.words, 4);
+    let expected_words = match tokenizer {
+        Tokenizer::AsciiWords => 4,
+        Tokenizer::WordsAndStems => 3,
+    };
+    prop_assert_eq!(words.words, expected_words);
     prop_assert!(embedding.iter().all(|value| value.is_finite()));
     Ok(())
 }
@@ -129,6 +137,28 @@ fn good_safetensors() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
+fn good_words_and_stems() -> impl Strategy<Value = Vec<u8>> {
+    (3_usize..9, 1_usize..9, 1_usize..4, 1_usize..9).prop_flat_map(|(rows, row_bytes, blocks, stems)| {
+        let scales_end = rows * row_bytes + rows * 4;
+        let header = json!({
+            "__metadata__": {
+                "format": "embeddings-worker", "name": "tiny", "tokenizer": "words-and-stems", "max_seq_len": "8",
+                "normalize": "true", "lexical_dim": (blocks * 4).to_string(), "lexical_weight": "0.7",
+            },
+            "embeddings": {"dtype": "U8", "shape": [rows, row_bytes], "data_offsets": [0, rows * row_bytes]},
+            "scales": {"dtype": "F32", "shape": [rows], "data_offsets": [rows * row_bytes, scales_end]},
+            "idf": {"dtype": "U8", "shape": [stems], "data_offsets": [scales_end, scales_end + stems]},
+        });
+        let bytes = prop::collection::vec(any::<u8>(), rows * row_bytes);
+        let scales = prop::collection::vec(-1e3_f32..1e3, rows);
+        let idf = prop::collection::vec(any::<u8>(), stems);
+        (bytes, scales, idf).prop_map(move |(bytes, scales, idf)| {
+            let scales: Vec<u8> = scales.iter().flat_map(|scale| scale.to_le_bytes()).collect();
+            safetensors(&header, &[bytes, scales, idf].concat())
+        })
+    })
+}
+
 /// Numbers where a reader's arithmetic may break.
 fn size() -> impl Strategy<Value = Value> {
     prop_oneof![
@@ -156,14 +186,14 @@ proptest! {
     }
 
     #[test]
-    fn a_good_file_is_read(file in prop_oneof![good_v1(), good_safetensors()]) {
+    fn a_good_file_is_read(file in prop_oneof![good_v1(), good_safetensors(), good_words_and_stems()]) {
         prop_assert!(Weights::from_bytes(file.clone()).is_ok());
         check_reading(&file)?;
     }
 
     #[test]
     fn a_damaged_file_is_read_or_refused(
-        file in prop_oneof![good_v1(), good_safetensors()],
+        file in prop_oneof![good_v1(), good_safetensors(), good_words_and_stems()],
         all in prop::collection::vec(damage(), 1..4),
     ) {
         check_reading(&damaged(file, all))?;
@@ -202,6 +232,18 @@ proptest! {
 }
 
 // ------------------------------------------------------------------------------------ tokenizer: any text
+
+/// Text of English words as a stemmer cuts them, of scripts with and without spaces between words, and of all else.
+fn prose() -> impl Strategy<Value = String> {
+    let pieces = prop_oneof![
+        3 => "[a-z]{0,6}(s|es|ies|ed|ing|ly|ness|ational|fulness|'s|y|yed|sses|eed)?",
+        2 => prop::sample::select(vec![" ", "-", "'", "\u{2019}", ". ", "\n"]).prop_map(str::to_owned),
+        1 => "[\u{e00}-\u{eff}\u{3040}-\u{30ff}\u{4e00}-\u{9fff}]{1,4}",
+        1 => "[A-Z\u{c0}-\u{17f}\u{400}-\u{4ff}]{1,6}",
+        1 => any::<char>().prop_map(String::from),
+    ];
+    prop::collection::vec(pieces, 0..60).prop_map(|pieces| pieces.concat())
+}
 
 /// Text with much white space, of which Unicode has several kinds, and much that looks like it.
 fn text() -> impl Strategy<Value = String> {
@@ -243,6 +285,20 @@ proptest! {
                 prop_assert_eq!(*id, UNKNOWN_TOKEN_ID, "{:?}", word);
             }
         }
+    }
+
+    #[test]
+    fn every_word_and_stem_of_any_text_is_a_row_of_the_table(
+        text in prop_oneof![prose(), text()],
+        vocab_size in prop_oneof![Just(3_usize), 3..100_usize, Just(u32::MAX as usize)],
+        max_words in prop_oneof![1..8_usize, Just(u32::MAX as usize)],
+    ) {
+        let mut ids = Vec::new();
+        let count = Tokenizer::WordsAndStems.for_each_token(&text, vocab_size, max_words, |id| ids.push(id));
+        prop_assert_eq!(count.words, Tokenizer::WordsAndStems.count_words(&text));
+        prop_assert_eq!(count.words_read, count.words.min(max_words));
+        prop_assert_eq!(ids.len(), 2 * count.words_read);
+        prop_assert!(ids.iter().all(|id| (RESERVED_ROWS..vocab_size).contains(&(*id as usize))), "{:?}", ids);
     }
 
     #[test]

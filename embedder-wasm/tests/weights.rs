@@ -324,6 +324,24 @@ fn rows_of_bytes_are_multiplied_by_their_scale() {
 }
 
 #[test]
+fn rows_of_four_bits_hold_two_halves_and_are_multiplied_by_their_scale() {
+    let header = json!({
+        "__metadata__": metadata(),
+        "embeddings": {"dtype": "U8", "shape": [3, 1], "data_offsets": [0, 3]},
+        "scales": {"dtype": "F32", "shape": [3], "data_offsets": [3, 15]},
+    });
+    let data = [
+        vec![0, 0x78, 0xF0],
+        [9.0, 1.0, 2.0_f32].map(f32::to_le_bytes).concat(),
+    ]
+    .concat();
+    let file = safetensors(&header.to_string(), &data);
+    // The low four bits come first; level 7.5 would be 0.
+    assert_eq!(embedded(file.clone(), "word"), [-15.0, 15.0]);
+    assert_eq!(embedded(file, "!!!"), [0.5, -0.5]);
+}
+
+#[test]
 fn tensors_may_lie_in_any_order_and_others_beside_them() {
     let header = json!({
         "__metadata__": metadata(),
