@@ -65,6 +65,8 @@ pub fn weights_length(byte_length: usize) -> Result<usize, JsError> {
 #[wasm_bindgen(js_name = weightsAddress)]
 pub fn weights_address(byte_length: usize) -> *mut u8 {
     with_state(|state| {
+        // First, so that what a load that broke off has left never lies beside the next one.
+        state.loading = Vec::new();
         state.loading = vec![0; byte_length];
         state.loading.as_mut_ptr()
     })
