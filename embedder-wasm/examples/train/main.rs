@@ -31,6 +31,9 @@ use teacher::Teacher;
 use text_set::{Reading, TextSet};
 use trainer::{Guidance, LexicalGuidance, Schedule, TeacherGuidance, train};
 
+const DEFAULT_LEXICAL_DIM: u32 = 640;
+const DEFAULT_LEXICAL_WEIGHT: f32 = 0.9;
+
 /// Train an embedding table on pairs of texts that belong together.
 #[derive(Parser)]
 struct Arguments {
@@ -87,12 +90,13 @@ struct Arguments {
     /// At most this many of the teacher's texts.
     #[arg(long, default_value_t = u32::MAX, hide_default_value = true)]
     max_teacher_texts: u32,
-    /// Length of the lexical part where the semantic one has 1 (words-and-stems only).
-    #[arg(long, default_value_t = 0.7, value_parser = positive)]
-    lexical_weight: f32,
-    /// Values of the lexical part, a multiple of 4 (words-and-stems only).
-    #[arg(long, default_value_t = 640, value_parser = clap::value_parser!(u32).range(4..=8192))]
-    lexical_dim: u32,
+    /// Length of the lexical part where the semantic one has 1 (words-and-stems only); by default 0.9,
+    /// or what the weights of --init have.
+    #[arg(long, value_parser = positive)]
+    lexical_weight: Option<f32>,
+    /// Values of the lexical part, a multiple of 4 (words-and-stems only); by default 640.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(4..=8192), conflicts_with = "init")]
+    lexical_dim: Option<u32>,
     /// How the rows will be stored (export_weights --dtype): the last fifth of the steps learns with
     /// rows rounded to that.
     #[arg(long, value_enum, default_value_t = Dtype::F32)]
@@ -153,14 +157,15 @@ fn run(arguments: Arguments) -> Result<(), String> {
         eprintln!("{:>9} pairs of {}", source.pair_count(), source.name);
     }
 
-    let lexical_idf = start.lexical_idf.unwrap_or_else(|| {
+    let (lexical_idf, lexical_dim, lexical_weight) = start.lexical.unwrap_or_else(|| {
         let sets: Vec<&TextSet> = sources.iter().map(|source| &source.texts).collect();
-        idf(&sets)
+        let dim = arguments.lexical_dim.unwrap_or(DEFAULT_LEXICAL_DIM) as usize;
+        (idf(&sets), dim, DEFAULT_LEXICAL_WEIGHT)
     });
     let lexical = (reading.tokenizer == Tokenizer::WordsAndStems).then_some(LexicalGuidance {
         idf: &lexical_idf,
-        dim: arguments.lexical_dim as usize,
-        weight: arguments.lexical_weight,
+        dim: lexical_dim,
+        weight: arguments.lexical_weight.unwrap_or(lexical_weight),
     });
     let teacher = arguments
         .teacher
@@ -227,7 +232,8 @@ struct Start {
     tokenizer: Tokenizer,
     table: Table,
     max_seq_len: usize,
-    lexical_idf: Option<Vec<u8>>,
+    /// idf, dimensions and weight of the lexical part.
+    lexical: Option<(Vec<u8>, usize, f32)>,
 }
 
 impl Start {
@@ -238,11 +244,11 @@ impl Start {
                 tokenizer: weights.header.tokenizer,
                 table: Table::from_rows(rows, weights.header.table_dim),
                 max_seq_len: weights.header.max_seq_len,
-                lexical_idf: weights
+                lexical: weights
                     .header
                     .lexical
-                    .is_some()
-                    .then(|| weights.idf().to_vec()),
+                    .as_ref()
+                    .map(|part| (weights.idf().to_vec(), part.dim, part.weight)),
             });
         }
         let name = &arguments.tokenizer;
@@ -260,7 +266,7 @@ impl Start {
                 arguments.seed,
             ),
             max_seq_len: arguments.max_seq_len as usize,
-            lexical_idf: None,
+            lexical: None,
         })
     }
 }
