@@ -81,9 +81,6 @@ struct Arguments {
     /// Weight of the teacher's loss, where the pairs' has 1.
     #[arg(long, default_value_t = 5.0, value_parser = positive)]
     teacher_weight: f32,
-    /// Weight of the teacher's relational loss: which texts of a batch are each other's neighbours.
-    #[arg(long, default_value_t = 0.0, value_parser = not_negative)]
-    relational_weight: f32,
     /// Texts of the teacher in a step.
     #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..))]
     teacher_batch_size: u32,
@@ -189,7 +186,6 @@ fn run(arguments: Arguments) -> Result<(), String> {
         teacher: lessons.as_ref().map(|lessons| TeacherGuidance {
             lessons,
             weight: arguments.teacher_weight,
-            relational_weight: arguments.relational_weight,
             batch_size: arguments.teacher_batch_size as usize,
         }),
     };
@@ -268,13 +264,6 @@ impl Start {
             max_seq_len: arguments.max_seq_len as usize,
             lexical: None,
         })
-    }
-}
-
-fn not_negative(text: &str) -> Result<f32, String> {
-    match text.parse::<f32>() {
-        Ok(value) if value.is_finite() && value >= 0.0 => Ok(value),
-        _ => Err(format!("expected a number of 0 or more, found {text:?}")),
     }
 }
 

@@ -112,55 +112,6 @@ pub fn contrast(
     }
 }
 
-/// Relational teaching: among the texts of a batch, the student's neighbours should be the teacher's.
-///
-/// The loss is the mean divergence of softmax(similarities / temperature) over each text's others, the
-/// teacher's from the student's; the gradient is that for the student's unit vectors. `vectors` and
-/// `targets` are texts x dim unit vectors.
-pub fn relate(vectors: &[f32], targets: &[f32], dim: usize, temperature: f32) -> (f32, Vec<f32>) {
-    let texts = vectors.len() / dim;
-    let similarities = |values: &[f32]| {
-        let view = View::new(values, texts, dim);
-        let mut out = vec![0.0f32; texts * texts];
-        product(view, view.transposed(), &mut out);
-        out.par_chunks_mut(texts).enumerate().for_each(|(i, row)| {
-            for value in row.iter_mut() {
-                *value = ((*value - 1.0) / temperature).exp();
-            }
-            row[i] = 0.0;
-            let inverse = 1.0 / (row.iter().sum::<f32>() + f32::MIN_POSITIVE);
-            row.iter_mut().for_each(|value| *value *= inverse);
-        });
-        out
-    };
-    let (mut student, teacher) = (similarities(vectors), similarities(targets));
-    let scale = 1.0 / (texts as f32 * temperature);
-    let divergences: Vec<f32> = student
-        .par_chunks_mut(texts)
-        .zip(teacher.par_chunks(texts))
-        .map(|(student, teacher)| {
-            let mut divergence = 0.0;
-            for (own, wanted) in student.iter_mut().zip(teacher) {
-                if *wanted > 0.0 {
-                    divergence += wanted * (wanted / own.max(f32::MIN_POSITIVE)).ln();
-                }
-                *own = scale * (*own - wanted);
-            }
-            divergence
-        })
-        .collect();
-    let view = View::new(vectors, texts, dim);
-    let slopes = View::new(&student, texts, texts);
-    let (mut gradients, mut other_side) = (vec![0.0; texts * dim], vec![0.0; texts * dim]);
-    product(slopes, view, &mut gradients);
-    product(slopes.transposed(), view, &mut other_side);
-    gradients
-        .iter_mut()
-        .zip(&other_side)
-        .for_each(|(sum, value)| *sum += value);
-    (divergences.iter().sum::<f32>() / texts as f32, gradients)
-}
-
 /// Summed within blocks of a fixed height, then block by block: the same for any number of threads.
 fn column_sums(matrix: &[f32], columns: usize) -> Vec<f32> {
     let blocks: Vec<Vec<f32>> = matrix
@@ -253,36 +204,6 @@ mod tests {
                 "positive value {index}: slope {slope}, gradient {got}"
             );
         }
-    }
-
-    #[test]
-    fn the_gradient_of_relational_teaching_is_its_slope() {
-        let (texts, dim, temperature) = (7, 5, 0.3);
-        let mut random = Random::new(9);
-        let mut unit_vectors = || {
-            let mut values: Vec<f32> = (0..texts * dim).map(|_| random.next_unit() - 0.5).collect();
-            values
-                .chunks_mut(dim)
-                .for_each(embedder_wasm::model::normalize);
-            values
-        };
-        let (vectors, targets) = (unit_vectors(), unit_vectors());
-        let (_, gradients) = relate(&vectors, &targets, dim, temperature);
-        let loss = |index: usize, by: f32| {
-            let mut vectors = vectors.clone();
-            vectors[index] += by;
-            relate(&vectors, &targets, dim, temperature).0
-        };
-        let step = 1e-2;
-        for (index, gradient) in gradients.iter().enumerate() {
-            let slope = (loss(index, step) - loss(index, -step)) / (2.0 * step);
-            assert!(
-                (slope - gradient).abs() < 2e-3,
-                "value {index}: slope {slope}, gradient {gradient}"
-            );
-        }
-        let (loss, gradients) = relate(&targets, &targets, dim, temperature);
-        assert!(loss.abs() < 1e-6 && gradients.iter().all(|value| value.abs() < 1e-6));
     }
 
     #[test]

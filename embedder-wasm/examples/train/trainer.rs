@@ -5,7 +5,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::batches::{Batch, batches_in_an_epoch, epoch};
-use crate::objective::{Lexical, contrast, relate};
+use crate::objective::{Lexical, contrast};
 use crate::pairs::Source;
 use crate::quantize::Dtype;
 use crate::random::Random;
@@ -16,6 +16,8 @@ use crate::teacher::Lessons;
 const ROUNDED_SHARE: f32 = 0.2;
 /// The shown loss is a moving mean over about this many steps.
 const SHOWN_STEPS: f32 = 50.0;
+/// Where there is no terminal to draw the bar on, this many lines say how far it is.
+const SHOWN_LINES: usize = 20;
 
 pub struct Schedule {
     pub epochs: usize,
@@ -48,8 +50,6 @@ pub struct TeacherGuidance<'a> {
     pub lessons: &'a Lessons,
     /// Of the teacher's loss, 1 - cosine, where the pairs' loss has 1.
     pub weight: f32,
-    /// Of the relational loss: whose neighbours are the teacher's.
-    pub relational_weight: f32,
     pub batch_size: usize,
 }
 
@@ -103,10 +103,18 @@ pub fn train(
             mean.pairs += (losses.pairs - mean.pairs) / SHOWN_STEPS;
             mean.teacher += (losses.teacher - mean.teacher) / SHOWN_STEPS;
             shown = Some(mean);
-            bar.set_message(match guidance.teacher {
+            let message = match guidance.teacher {
                 Some(_) => format!("loss {:.3}, teacher {:.3}", mean.pairs, mean.teacher),
                 None => format!("loss {:.3}", mean.pairs),
-            });
+            };
+            if bar.is_hidden() && step % steps.div_ceil(SHOWN_LINES) == 0 {
+                let gone = bar.elapsed().as_secs();
+                eprintln!(
+                    "step {step} of {steps}, {message}, {gone} s gone, {} s to go",
+                    bar.eta().as_secs()
+                );
+            }
+            bar.set_message(message);
             bar.inc(1);
         }
         let count = batches.len() as f32;
@@ -212,30 +220,13 @@ fn train_step(
 
     let mut teacher_loss = 0.0;
     if let Some(teacher) = &guidance.teacher {
-        let targets: Vec<f32> = lessons
-            .iter()
-            .flat_map(|&lesson| {
-                &teacher.lessons.targets[lesson as usize * dim..(lesson as usize + 1) * dim]
-            })
-            .copied()
-            .collect();
-        let first = gradients.len();
-        if teacher.relational_weight > 0.0 {
-            let (_, slopes) = relate(lesson_vectors, &targets, dim, temperature);
-            gradients.extend(slopes.iter().map(|slope| teacher.relational_weight * slope));
-        } else {
-            gradients.resize(first + targets.len(), 0.0);
-        }
         let factor = -teacher.weight / lessons.len() as f32;
-        for (gradient, target) in gradients[first..].iter_mut().zip(&targets) {
-            *gradient += factor * target;
+        for (vector, &lesson) in lesson_vectors.chunks(dim).zip(lessons) {
+            let start = lesson as usize * dim;
+            let target = &teacher.lessons.targets[start..start + dim];
+            teacher_loss += 1.0 - vector.iter().zip(target).map(|(a, b)| a * b).sum::<f32>();
+            gradients.extend(target.iter().map(|value| factor * value));
         }
-        teacher_loss = lessons.len() as f32
-            - lesson_vectors
-                .iter()
-                .zip(&targets)
-                .map(|(a, b)| a * b)
-                .sum::<f32>();
         teacher_loss /= lessons.len() as f32;
     }
     table.update(&texts, &pooled, gradients, rate);
@@ -245,7 +236,7 @@ fn train_step(
     }
 }
 
-/// On a terminal a bar; elsewhere nothing is drawn.
+/// Drawn on a terminal alone.
 fn progress_bar(steps: usize) -> ProgressBar {
     let style = "{bar:30} {pos}/{len} steps  {msg}  {per_sec}  {elapsed} gone, {eta} to go";
     let bar = ProgressBar::new(steps as u64);
@@ -301,7 +292,6 @@ mod tests {
         let teacher = TeacherGuidance {
             lessons: &lessons,
             weight: 5.0,
-            relational_weight: 0.1,
             batch_size: 32,
         };
         let guidance = Guidance {

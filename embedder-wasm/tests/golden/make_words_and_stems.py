@@ -1,7 +1,7 @@
 """Makes words_and_stems.jsonl and words_and_stems.safetensors: what model/FORMAT.md says of the tokenizer
 words-and-stems, written a second time and without a look at the Rust code.
 
-    pip install snowballstemmer==3.1.1 regex numpy && python make_words_and_stems.py
+    pip install snowballstemmer==2.2.0 regex numpy && python make_words_and_stems.py
 """
 
 import json
