@@ -1,7 +1,8 @@
 //! The bytes of the answer's `data` array.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64_simd::{AsOut, STANDARD};
+
+use crate::decimal::{MAX_DECIMAL_BYTES, write_decimal};
 
 /// OpenAI's `encoding_format`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,77 +13,108 @@ pub enum EncodingFormat {
     Base64,
 }
 
-/// Appends the elements of `data` for `vectors` (`[n, dimensions]`), separated by commas, the first
-/// of them with the index `first_index` and preceded by a comma unless that is 0.
+/// What an answer begins with; the elements of `data` follow.
+pub const ANSWER_HEAD: &[u8] = b"{\"object\":\"list\",\"data\":[";
+
+/// What one element of `data` needs at most while it is written, in bytes.
+pub fn max_element_bytes(dimensions: usize, format: EncodingFormat) -> usize {
+    /// Keys, a comma and an index of at most 20 digits.
+    const FRAME_BYTES: usize = 80;
+    FRAME_BYTES + max_vector_bytes(dimensions, format)
+}
+
+fn max_vector_bytes(dimensions: usize, format: EncodingFormat) -> usize {
+    2 + match format {
+        EncodingFormat::Float => dimensions * MAX_NUMBER_BYTES + MAX_DECIMAL_BYTES,
+        EncodingFormat::Base64 => (dimensions * 4).div_ceil(3) * 4,
+    }
+}
+
+/// The longest f32 and its comma: -1.1754944e-38,
+const MAX_NUMBER_BYTES: usize = 16;
+
+/// Writes the elements of `data` for `vectors` (`[n, dimensions]`), separated by commas, the first
+/// of them with the index `first_index` and preceded by a comma unless that is 0. Returns how many
+/// bytes that are. `answer` must have room for `n` times `max_element_bytes`.
 pub fn write_embeddings(
-    answer: &mut Vec<u8>,
+    answer: &mut [u8],
     vectors: &[f32],
     dimensions: usize,
     first_index: usize,
     format: EncodingFormat,
-) {
+) -> usize {
+    let mut end = 0;
     for (offset, vector) in vectors.chunks_exact(dimensions).enumerate() {
         let index = first_index + offset;
         if index > 0 {
-            answer.push(b',');
+            end += put(&mut answer[end..], b",");
         }
-        answer.extend_from_slice(b"{\"object\":\"embedding\",\"embedding\":");
-        write_vector(answer, vector, format);
-        answer.extend_from_slice(b",\"index\":");
-        answer.extend_from_slice(index.to_string().as_bytes());
-        answer.push(b'}');
+        end += put(
+            &mut answer[end..],
+            b"{\"object\":\"embedding\",\"embedding\":",
+        );
+        end += write_vector_into(&mut answer[end..], vector, format);
+        end += put(&mut answer[end..], b",\"index\":");
+        end += write_index(&mut answer[end..], index);
+        end += put(&mut answer[end..], b"}");
     }
+    end
 }
 
 /// Appends one vector as a JSON value.
 pub fn write_vector(answer: &mut Vec<u8>, vector: &[f32], format: EncodingFormat) {
+    let start = answer.len();
+    answer.resize(start + max_vector_bytes(vector.len(), format), 0);
+    let length = write_vector_into(&mut answer[start..], vector, format);
+    answer.truncate(start + length);
+}
+
+fn write_vector_into(answer: &mut [u8], vector: &[f32], format: EncodingFormat) -> usize {
     match format {
         EncodingFormat::Float => write_floats(answer, vector),
         EncodingFormat::Base64 => write_base64(answer, vector),
     }
 }
 
-/// The longest that one element of `data` can get, in bytes.
-pub fn max_element_bytes(dimensions: usize, format: EncodingFormat) -> usize {
-    /// Keys, quotes, brackets and an index of at most ten digits.
-    const FRAME_BYTES: usize = 80;
-    /// The longest f32 and its comma: -1.1754944e-38,
-    const FLOAT_BYTES: usize = 16;
-    FRAME_BYTES
-        + match format {
-            EncodingFormat::Float => dimensions * FLOAT_BYTES,
-            EncodingFormat::Base64 => (dimensions * 4).div_ceil(3) * 4,
-        }
-}
-
-fn write_floats(answer: &mut Vec<u8>, vector: &[f32]) {
-    let mut decimal = zmij::Buffer::new();
-    answer.push(b'[');
-    for (position, value) in vector.iter().enumerate() {
-        if position > 0 {
-            answer.push(b',');
-        }
+fn write_floats(answer: &mut [u8], vector: &[f32]) -> usize {
+    let mut end = put(answer, b"[");
+    for value in vector {
         // Every value is finite: the weights are checked, and so is what sums of them can reach.
-        answer.extend_from_slice(decimal.format_finite(*value).as_bytes());
+        end += write_decimal(&mut answer[end..], *value);
+        answer[end] = b',';
+        end += 1;
     }
-    answer.push(b']');
+    // In the place of the last comma.
+    end -= usize::from(!vector.is_empty());
+    end + put(&mut answer[end..], b"]")
 }
 
-fn write_base64(answer: &mut Vec<u8>, vector: &[f32]) {
-    answer.push(b'"');
-    let start = answer.len();
-    // A multiple of three bytes at a time leaves no padding inside.
-    let mut bytes = [0; 4 * 192];
-    for values in vector.chunks(192) {
+fn write_base64(answer: &mut [u8], vector: &[f32]) -> usize {
+    /// A multiple of three bytes leaves no padding inside.
+    const VALUES: usize = 384;
+    let mut end = put(answer, b"\"");
+    let mut bytes = [0; 4 * VALUES];
+    for values in vector.chunks(VALUES) {
         let bytes = &mut bytes[..values.len() * 4];
         for (bytes, value) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(values) {
             *bytes = value.to_le_bytes();
         }
-        let end = answer.len();
-        answer.resize(end + bytes.len().div_ceil(3) * 4, b'=');
-        let written = STANDARD.encode_slice(&*bytes, &mut answer[end..]);
-        debug_assert!(written.is_ok());
+        end += STANDARD.encode(bytes, answer[end..].as_out()).len();
     }
-    debug_assert_eq!((answer.len() - start) % 4, 0);
-    answer.push(b'"');
+    end + put(&mut answer[end..], b"\"")
+}
+
+fn write_index(answer: &mut [u8], index: usize) -> usize {
+    let digits = index.checked_ilog10().unwrap_or(0) as usize + 1;
+    let mut rest = index;
+    for digit in answer[..digits].iter_mut().rev() {
+        *digit = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+    digits
+}
+
+fn put(answer: &mut [u8], bytes: &[u8]) -> usize {
+    answer[..bytes.len()].copy_from_slice(bytes);
+    bytes.len()
 }

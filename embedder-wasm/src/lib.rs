@@ -3,8 +3,10 @@
 //! No class crosses the boundary, so no finaliser can free into an instance that was replaced.
 
 pub mod answer;
+pub mod decimal;
 pub mod lexical;
 pub mod model;
+pub mod rows;
 pub mod tokenizer;
 pub mod weights;
 pub mod words_and_stems;
@@ -30,7 +32,7 @@ struct State {
     /// `[n, dimensions]`, the embeddings of one request.
     vectors: Vec<f32>,
     dimensions: usize,
-    /// A chunk of the answer.
+    /// A chunk of the answer; as long as the longest one so far.
     output: Vec<u8>,
 }
 
@@ -119,7 +121,7 @@ pub fn embed_text(byte_length: usize) -> Result<usize, JsError> {
         let model = state
             .model
             .as_ref()
-            .ok_or(JsError::new("no model is loaded"))?;
+            .ok_or_else(|| JsError::new("no model is loaded"))?;
         let text = String::from_utf8_lossy(&state.input[..byte_length]);
         let start = state.vectors.len();
         state.vectors.resize(start + state.dimensions, 0.0);
@@ -134,7 +136,7 @@ pub fn count_tokens(byte_length: usize) -> Result<usize, JsError> {
         let model = state
             .model
             .as_ref()
-            .ok_or(JsError::new("no model is loaded"))?;
+            .ok_or_else(|| JsError::new("no model is loaded"))?;
         Ok(model.count(&String::from_utf8_lossy(&state.input[..byte_length])))
     })
 }
@@ -161,15 +163,19 @@ pub fn embeddings_per_chunk(dimensions: usize, base64: bool) -> usize {
 #[wasm_bindgen(js_name = writeEmbeddings)]
 pub fn write_answer(first_index: usize, base64: bool) -> usize {
     with_state(|state| {
-        state.output.clear();
+        let format = encoding_format(base64);
+        let count = state.vectors.len() / state.dimensions;
+        let room = count * max_element_bytes(state.dimensions, format);
+        if state.output.len() < room {
+            state.output.resize(room, 0);
+        }
         write_embeddings(
             &mut state.output,
             &state.vectors,
             state.dimensions,
             first_index,
-            encoding_format(base64),
-        );
-        state.output.len()
+            format,
+        )
     })
 }
 
