@@ -16,7 +16,7 @@ const CONNECTIONS = 32;
 /** What the allocator and the garbage collector may be apart at two moments; a leak grows with the time. */
 const MAX_GROWTH_BYTES = 48 * 1024 * 1024;
 const MAX_ANSWER_MILLISECONDS = 20_000;
-/** workerd ends a connection that was idle for five seconds; a request may cross with that end. */
+/** workerd ends a connection that was idle for five seconds, as when this process got no CPU; a request may cross with that. */
 const IDLE_MILLISECONDS = 4_000;
 
 interface Tally {
@@ -35,7 +35,7 @@ type Visit = (site: Site) => Promise<void>;
 interface Site {
   url: string;
   agent: Agent;
-  /** When each connection was last used. */
+  /** When the last request was sent on each connection. */
   usedAt: WeakMap<object, number>;
   tally: Tally;
   /** The texts that are asked for, and the embedding that each must have. */
@@ -74,7 +74,6 @@ async function soak(server: RunningServer, seconds: number): Promise<void> {
   const agent = new Agent({ keepAlive: true, maxSockets: CONNECTIONS });
   const tally: Tally = { answers: 0, vectors: 0, wrong: 0, lost: 0, refused: 0, sentAgain: 0, left: 0 };
   const site: Site = { url: server.url, agent, usedAt: new WeakMap(), tally, texts, embeddings: [] };
-  agent.on("free", (socket: object) => void site.usedAt.set(socket, performance.now()));
   for (const text of texts) site.embeddings.push((await embed(site, { input: text, encoding_format: "float" })).vectors[0]!);
 
   const started = performance.now();
@@ -235,6 +234,7 @@ async function post(site: Site, body: string, sendBody?: SendBody): Promise<Answ
     outgoing.on("socket", (socket) => {
       const now = performance.now();
       idleMilliseconds = now - (site.usedAt.get(socket) ?? now);
+      site.usedAt.set(socket, now);
     });
     outgoing.on("error", reject).on("timeout", () => outgoing.destroy(new Error(`no answer in ${MAX_ANSWER_MILLISECONDS} ms`)));
     if (sendBody === undefined) outgoing.end(body);
