@@ -1,0 +1,266 @@
+// What the README's table says, measured: `npm run bench`, or `npm run bench -- --quick` in under a minute.
+//
+// Plain workerd has one core and the load generator the other. Each row is measured beside its ceiling, which
+// does the least that the same work can take; the two alternate in short rounds, so that whatever else the machine
+// does falls on both, and a row's ratio is the median of its rounds' ratios.
+import { mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { bundle } from "../scripts/bundle.js";
+import { PROJECT_ROOT, runAsCommand, SHIPPED_WEIGHTS } from "../scripts/project.js";
+import { compareColdStarts } from "./cold-start.js";
+import { compareEmbedders, type EmbedderRows } from "./embedder.js";
+import { checkForWrk, sendLoad } from "./load.js";
+import { count, median, ratio, spread } from "./numbers.js";
+import { makeTexts } from "./texts.js";
+import { bundledModules, cpuMilliseconds, residentBytes, startWorkerd } from "./workerd.js";
+import type { RunningServer } from "./workerd.js";
+
+const CONSTANT_WORKER = join(PROJECT_ROOT, "bench", "constant-worker.js");
+const ORIGINAL_DESIGN = join(PROJECT_ROOT, "bench", "original-design.js");
+const GLUE = ["embedder_wasm.js", "embedder_wasm_bg.wasm"].map((name) => join(PROJECT_ROOT, "embedder-wasm", "pkg", name));
+
+const CONNECTIONS = 16;
+/** Of requests that take long each: a round must see many of them answered. */
+const CONNECTIONS_OF_LARGE_REQUESTS = 2;
+const WORDS_OF_A_SHORT_TEXT = 8;
+/** Long enough that V8 has grown to the size that it keeps. */
+const MEMORY_SECONDS = 3;
+
+interface Settings {
+  rounds: number;
+  seconds: number;
+  coldStarts: number;
+}
+const FULL: Settings = { rounds: 9, seconds: 1, coldStarts: 15 };
+const QUICK: Settings = { rounds: 1, seconds: 1, coldStarts: 3 };
+
+interface Workload {
+  name: string;
+  texts: string[];
+  base64: boolean;
+  reach: number;
+}
+
+const WORKLOADS: Workload[] = [
+  { name: "one short text, base64", texts: makeTexts(1, WORDS_OF_A_SHORT_TEXT), base64: true, reach: 0.9 },
+  { name: "one short text, float", texts: makeTexts(1, WORDS_OF_A_SHORT_TEXT), base64: false, reach: 0.75 },
+  { name: "100 short texts, base64", texts: makeTexts(100, WORDS_OF_A_SHORT_TEXT), base64: true, reach: 0.75 },
+  { name: "100 short texts, float", texts: makeTexts(100, WORDS_OF_A_SHORT_TEXT), base64: false, reach: 0.4 },
+  { name: "one text of 250 words, base64", texts: makeTexts(1, 250), base64: true, reach: 0.8 },
+  { name: "2048 short texts, base64", texts: makeTexts(2048, WORDS_OF_A_SHORT_TEXT), base64: true, reach: 0.5 },
+];
+
+interface Row {
+  work: string;
+  measured: string;
+  ceiling: string;
+  ratio: string;
+  spread: string;
+  reach: string;
+}
+
+void runAsCommand(import.meta.url, main);
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: { quick: { type: "boolean", default: false }, weights: { type: "string", default: SHIPPED_WEIGHTS } },
+  });
+  checkForWrk();
+  const settings = values.quick ? QUICK : FULL;
+  const kvFolder = mkdtempSync(join(tmpdir(), "embeddings-worker-kv-"));
+  try {
+    symlinkSync(resolve(values.weights), join(kvFolder, "model-weights"));
+    const rows = await measure(await bundle(), values.weights, kvFolder, settings);
+    console.log(table(rows));
+  } finally {
+    rmSync(kvFolder, { recursive: true, force: true });
+  }
+}
+
+async function measure(workerPath: string, weightsPath: string, kvFolder: string, settings: Settings): Promise<Row[]> {
+  const startWorker = (): Promise<RunningServer> => startWorkerd({ modules: bundledModules(workerPath), kvFolder });
+  const dimensions = await dimensionsOf(startWorker);
+  const rows: Row[] = [];
+  for (const workload of WORKLOADS) rows.push(await compareWithConstant(workload, startWorker, settings));
+  rows.push(await compareWithOriginalDesign(startWorker, kvFolder, settings));
+  rows.push(...coldStartRows(await compareColdStarts(workerPath, kvFolder, settings.coldStarts)));
+  rows.push(await compareMemory(startWorker, readFileSync(weightsPath).byteLength, settings));
+  rows.push(...embedderRows(await compareEmbedders({ weightsPath, kvFolder, dimensions, rounds: settings.rounds })));
+  return rows;
+}
+
+async function compareWithConstant(workload: Workload, startWorker: () => Promise<RunningServer>, settings: Settings): Promise<Row> {
+  progress(workload.name);
+  const body = requestBody(workload);
+  const worker = await startWorker();
+  const answer = await embed(worker, body);
+  const constant = await startWorkerd({ modules: [CONSTANT_WORKER], bindings: { ANSWER_BYTES: answer.byteLength } });
+  const connections = workload.texts.length > 1000 ? CONNECTIONS_OF_LARGE_REQUESTS : CONNECTIONS;
+  const [measured, ceiling] = await alternate([worker, constant], body, { ...settings, connections });
+  const ratios = measured!.map((round, i) => round.perSecond / ceiling![i]!.perSecond);
+  await Promise.all([worker.stop(), constant.stop()]);
+  const cpu = median(measured!.map((round) => round.cpuMicroseconds));
+  return {
+    work: workload.name,
+    measured: `${count(median(measured!.map((round) => round.perSecond)))} requests/s, ${count(cpu)} µs of CPU each`,
+    ceiling: `${count(median(ceiling!.map((round) => round.perSecond)))} requests/s, ${
+      count(median(ceiling!.map((round) => round.cpuMicroseconds)))} µs`,
+    ratio: `${ratio(median(ratios))} (by CPU ${ratio(median(measured!.map((round, i) =>
+      ceiling![i]!.cpuMicroseconds / round.cpuMicroseconds)))})`,
+    spread: spread(ratios),
+    reach: `>= ${ratio(workload.reach)}`,
+  };
+}
+
+/** The design that this project replaces: weights read from KV, copied and checked in each request. */
+async function compareWithOriginalDesign(startWorker: () => Promise<RunningServer>, kvFolder: string, settings: Settings): Promise<Row> {
+  progress("the original design");
+  const body = requestBody(WORKLOADS[0]!);
+  const worker = await startWorker();
+  const original = await startWorkerd({ modules: [ORIGINAL_DESIGN, ...GLUE], kvFolder });
+  const [measured, other] = await alternate([worker, original], body, { ...settings, connections: CONNECTIONS });
+  await Promise.all([worker.stop(), original.stop()]);
+  const ratios = measured!.map((round, i) => round.perSecond / other![i]!.perSecond);
+  return {
+    work: "one short text, base64, against the original design, which reads the weights in each request",
+    measured: `${count(median(measured!.map((round) => round.perSecond)))} requests/s`,
+    ceiling: `${count(median(other!.map((round) => round.perSecond)))} requests/s`,
+    ratio: `${count(median(ratios))} times`,
+    spread: spread(ratios),
+    reach: ">= 50 times",
+  };
+}
+
+interface Round {
+  perSecond: number;
+  cpuMicroseconds: number;
+}
+
+/** One round of each server in turn; the first one warms up and does not count. */
+async function alternate(servers: RunningServer[], body: string, settings: Settings & { connections: number }): Promise<Round[][]> {
+  const { rounds, seconds, connections } = settings;
+  const results: Round[][] = servers.map(() => []);
+  for (let round = 0; round <= rounds; round++) {
+    for (const [i, server] of servers.entries()) {
+      const cpuBefore = cpuMilliseconds(server.pid);
+      const load = await sendLoad(`${server.url}/v1/embeddings`, body, { connections, seconds });
+      if (load.failures > 0 || load.requests === 0) {
+        throw new Error(`${load.failures} of ${load.requests} requests failed: the figures would mean nothing`);
+      }
+      const cpuMicroseconds = ((cpuMilliseconds(server.pid) - cpuBefore) * 1000) / load.requests;
+      if (round > 0) results[i]!.push({ perSecond: load.requests / load.seconds, cpuMicroseconds });
+    }
+  }
+  return results;
+}
+
+function coldStartRows({ toFirstAnswer, ownCpuMilliseconds }: Awaited<ReturnType<typeof compareColdStarts>>): Row[] {
+  const ratios = toFirstAnswer.map(({ worker, reader }) => worker / reader);
+  return [
+    {
+      work: "cold isolate to the first answer, against reading the same bytes from KV and dropping them",
+      measured: `${median(toFirstAnswer.map(({ worker }) => worker)).toFixed(1)} ms`,
+      ceiling: `${median(toFirstAnswer.map(({ reader }) => reader)).toFixed(1)} ms`,
+      ratio: ratio(median(ratios)),
+      spread: spread(ratios),
+      reach: "<= 1.30",
+    },
+    {
+      work: "the same, CPU of our own code",
+      measured: `${median(ownCpuMilliseconds).toFixed(1)} ms`,
+      ceiling: "",
+      ratio: "",
+      spread: `${Math.min(...ownCpuMilliseconds).toFixed(1)} to ${Math.max(...ownCpuMilliseconds).toFixed(1)} ms`,
+      reach: "<= 10 ms",
+    },
+  ];
+}
+
+async function compareMemory(startWorker: () => Promise<RunningServer>, weightsBytes: number, { rounds, seconds }: Settings): Promise<Row> {
+  progress("memory");
+  const body = requestBody(WORKLOADS[0]!);
+  const load = { connections: CONNECTIONS, seconds: Math.min(seconds * rounds, MEMORY_SECONDS) };
+  const worker = await startWorker();
+  const { byteLength } = await embed(worker, body);
+  const constant = await startWorkerd({ modules: [CONSTANT_WORKER], bindings: { ANSWER_BYTES: byteLength } });
+  await sendLoad(`${worker.url}/v1/embeddings`, body, load);
+  await sendLoad(constant.url, body, load);
+  const above = residentBytes(worker.pid) - residentBytes(constant.pid);
+  const measured = `${megabytes(above)} MB, of which ${megabytes(weightsBytes)} MB are the weights`;
+  const ceiling = `constant Worker: ${megabytes(residentBytes(constant.pid))} MB`;
+  await Promise.all([worker.stop(), constant.stop()]);
+  return {
+    work: "memory above that of the constant Worker, model loaded",
+    measured,
+    ceiling,
+    ratio: `weights + ${megabytes(above - weightsBytes)} MB`,
+    spread: "",
+    reach: "<= weights + 16 MB",
+  };
+}
+
+function embedderRows({ embedWasm, embedNative, sum, writerWasm, writerNative }: EmbedderRows): Row[] {
+  const rows: Row[] = [];
+  if (sum !== undefined && embedNative !== undefined) {
+    rows.push({
+      work: "the embedder alone, native, one core, against a sum over the same rows",
+      measured: `${millions(embedNative)} words/s`,
+      ceiling: `${millions(sum)} words/s`,
+      ratio: ratio(median(embedNative) / median(sum)),
+      spread: spread(embedNative.map((value, i) => value / sum[i]!)),
+      reach: ">= 0.50",
+    });
+  }
+  const native = (values: number[] | undefined): string => (values === undefined ? "not measured: no cargo" : `native: ${millions(values)}`);
+  const against = (wasm: number[], values: number[] | undefined): Pick<Row, "ratio" | "spread"> => (values === undefined
+    ? { ratio: "", spread: "" }
+    : { ratio: ratio(median(wasm) / median(values)), spread: spread(wasm.map((value, i) => value / values[i]!)) });
+  rows.push(
+    { work: "the embedder alone, wasm in workerd, against native", measured: `${millions(embedWasm)} words/s`,
+      ceiling: native(embedNative), ...against(embedWasm, embedNative), reach: ">= 0.70" },
+    { work: "the writer of floats, wasm in workerd, against native", measured: `${millions(writerWasm)} numbers/s`,
+      ceiling: native(writerNative), ...against(writerWasm, writerNative), reach: ">= 0.60" },
+  );
+  return rows;
+}
+
+function requestBody({ texts, base64 }: Workload): string {
+  return JSON.stringify({
+    model: "text-embedding-3-small",
+    input: texts.length === 1 ? texts[0] : texts,
+    ...(base64 && { encoding_format: "base64" }),
+  });
+}
+
+async function dimensionsOf(startWorker: () => Promise<RunningServer>): Promise<number> {
+  const server = await startWorker();
+  const { dimensions } = (await (await fetch(`${server.url}/health`)).json()) as { dimensions: number };
+  await server.stop();
+  return dimensions;
+}
+
+async function embed(server: RunningServer, body: string): Promise<ArrayBuffer> {
+  const response = await fetch(`${server.url}/v1/embeddings`, { method: "POST", body, headers: { "content-type": "application/json" } });
+  if (response.status !== 200) throw new Error(`the Worker answered ${response.status}: ${await response.text()}`);
+  return response.arrayBuffer();
+}
+
+function table(rows: Row[]): string {
+  const head = "| work | measured | ceiling | ratio | lowest to highest | reach |\n|---|---|---|---|---|---|";
+  return [head, ...rows.map(({ work, measured, ceiling, ratio, spread, reach }) =>
+    `| ${[work, measured, ceiling, ratio, spread, reach].join(" | ")} |`)].join("\n");
+}
+
+function millions(values: number[]): string {
+  return `${(median(values) / 1e6).toFixed(1)} million`;
+}
+
+function megabytes(bytes: number): string {
+  return (bytes / 1e6).toFixed(1);
+}
+
+function progress(step: string): void {
+  console.error(`${process.uptime().toFixed(0).padStart(4)} s: ${step}`);
+}

@@ -1,0 +1,19 @@
+// How the benchmarks sum up their rounds and print them.
+
+export function median(values: number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}
+
+export function spread(ratios: number[]): string {
+  return `${ratio(Math.min(...ratios))} to ${ratio(Math.max(...ratios))}`;
+}
+
+export function ratio(value: number): string {
+  return value.toFixed(value < 10 ? 2 : 0);
+}
+
+export function count(value: number): string {
+  return Math.round(value).toLocaleString("en-US");
+}

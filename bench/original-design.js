@@ -1,0 +1,25 @@
+// The design that this project replaces, for comparison: each request reads the weights from KV, copies them
+// into wasm memory, makes a model of them and embeds its text. It has today's embedder, which is the faster one.
+import * as embedder from "./embedder_wasm.js";
+import embedderModule from "./embedder_wasm_bg.wasm";
+
+const { memory } = embedder.initSync({ module: embedderModule });
+
+export default {
+  async fetch(request, env) {
+    const { input, encoding_format: format } = await request.json();
+    const weights = new Uint8Array(await env.EMBEDDINGS_MODEL.get("model-weights", "arrayBuffer"));
+    bytes(embedder.weightsAddress(weights.byteLength), weights.byteLength).set(weights);
+    embedder.loadModel();
+    embedder.begin(JSON.parse(embedder.modelHeader()).dimensions);
+    const text = new TextEncoder().encode(input);
+    bytes(embedder.inputAddress(text.byteLength), text.byteLength).set(text);
+    embedder.embedText(text.byteLength);
+    const byteLength = embedder.writeEmbeddings(0, format === "base64");
+    return new Response(bytes(embedder.outputAddress(), byteLength).slice(), { headers: { "content-type": "application/json" } });
+  },
+};
+
+function bytes(address, byteLength) {
+  return new Uint8Array(memory.buffer, address, byteLength);
+}
