@@ -8,7 +8,7 @@ import fc from "fast-check";
 import document from "../openapi.json" with { type: "json" };
 import { fromBase64, seededWeights, startService, type Service } from "./harness.js";
 
-const CASES = Number(process.env["FUZZ_CASES"] ?? 300);
+const CASES = Number(process.env["FUZZ_CASES"] ?? 200);
 const SEED = Number(process.env["FUZZ_SEED"] ?? Date.now() % 2 ** 31);
 /** In flight at once: they share the isolate, its wasm memory and its first load. */
 const REQUESTS_AT_ONCE = 50;
