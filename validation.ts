@@ -8,6 +8,11 @@ export const MAX_TEXTS = 2048;
 export const MAX_REQUEST_TOKENS = 300_000;
 /** cl100k_base: ids below this one stand for text, a few above it are special tokens. */
 export const TOKEN_ID_COUNT = 100_256;
+/**
+ * A request needs 2050. JSON.parse takes some 130 bytes of memory for each level of an array in an array, and 60
+ * for each empty object: 8 MiB of brackets would cost an isolate ten times its memory, and seconds of CPU.
+ */
+const MAX_JSON_CONTAINERS = 10_000;
 /** What a message quotes of a value that it refuses. */
 const MAX_QUOTED_CHARACTERS = 50;
 
@@ -38,6 +43,56 @@ export class ApiError extends Error {
     readonly headers: Record<string, string> = {},
   ) {
     super(message);
+  }
+}
+
+const utf8Decoder = new TextDecoder("utf-8", { fatal: false, ignoreBOM: false });
+const strictUtf8Decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
+
+/** A body as JSON. */
+export function parseJson(body: Uint8Array): unknown {
+  if (holdsMoreContainers(MAX_JSON_CONTAINERS, body)) {
+    throw new ApiError("invalid_json", `The body may hold at most ${MAX_JSON_CONTAINERS} arrays and objects; got more.`);
+  }
+  let text: string;
+  try {
+    text = utf8Decoder.decode(body);
+    // The strict decoder is slow; what it refuses holds a replacement character after the other one.
+    if (text.includes("\uFFFD")) strictUtf8Decoder.decode(body);
+  } catch {
+    throw new ApiError("invalid_json", "The body is not valid UTF-8.");
+  }
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new ApiError("invalid_json", text === "" ? "The body must be a JSON object; got nothing."
+      : `The body is not valid JSON: ${(error as Error).message}`);
+  }
+}
+
+const [QUOTE, BACKSLASH, LEFT_BRACKET, LEFT_BRACE] = [0x22, 0x5c, 0x5b, 0x7b] as const;
+
+/** Whether more than so many arrays and objects begin in a JSON text. */
+function holdsMoreContainers(limit: number, json: Uint8Array): boolean {
+  // So that bodies of the usual size are not looked through.
+  if (json.byteLength <= limit) return false;
+  let containers = 0;
+  for (let at = 0; at < json.byteLength && containers <= limit; at++) {
+    const byte = json[at];
+    if (byte === QUOTE) at = endOfString(json, at);
+    else if (byte === LEFT_BRACKET || byte === LEFT_BRACE) containers++;
+  }
+  return containers > limit;
+}
+
+/** Where the string that begins at `start` has its closing quote; the end of the text if it has none. */
+function endOfString(json: Uint8Array, start: number): number {
+  for (let end = start; ;) {
+    end = json.indexOf(QUOTE, end + 1);
+    if (end === -1) return json.byteLength;
+    let backslashes = 0;
+    while (json[end - 1 - backslashes] === BACKSLASH) backslashes++;
+    if (backslashes % 2 === 0) return end;
   }
 }
 

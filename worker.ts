@@ -6,7 +6,7 @@
 import * as embedder from "./embedder-wasm/pkg/embedder_wasm.js";
 import embedderModule from "./embedder-wasm/pkg/embedder_wasm_bg.wasm";
 import openApi from "./openapi.json";
-import { ApiError, MAX_REQUEST_TOKENS, MAX_TEXTS, parseEmbeddingsRequest, quoted, TOKEN_ID_COUNT } from "./validation";
+import { ApiError, MAX_REQUEST_TOKENS, MAX_TEXTS, parseEmbeddingsRequest, parseJson, quoted, TOKEN_ID_COUNT } from "./validation";
 import type { ErrorCode } from "./validation";
 
 export interface Env {
@@ -32,6 +32,8 @@ const MAX_WEIGHTS_BYTES = 25 * 1024 * 1024;
 const MAX_WEIGHTS_HEAD_BYTES = 1024 * 1024;
 /** Large enough for few round trips into KV's stream, small beside the weights. */
 const WEIGHTS_CHUNK_BYTES = 512 * 1024;
+/** Below this, UTF-8 at its longest is small beside what wasm memory holds anyway. */
+const LONG_TEXT_CHARACTERS = 64 * 1024;
 /** The content of an immutable key never changes; any other may be written again. */
 const IMMUTABLE_CACHE_SECONDS = 86_400;
 const MUTABLE_CACHE_SECONDS = 60;
@@ -80,22 +82,31 @@ const ROUTES: Record<string, Route> = {
 export default {
   async fetch(request, env, ctx): Promise<Response> {
     const requestId = `req_${crypto.randomUUID().replaceAll("-", "")}`;
-    const context: Context = { request, url: new URL(request.url), env, ctx, sizes: { bytes: 0, inputs: 0, tokens: 0 } };
+    const sizes = { bytes: 0, inputs: 0, tokens: 0 };
     let answer: Answer;
     try {
-      answer = await answerRequest(context);
+      answer = await answerRequest({ request, url: readUrl(request), env, ctx, sizes });
     } catch (error) {
       const failure = error instanceof ApiError ? error : new ApiError("internal_error", "Something went wrong here.");
       // The client reads an answer only when its upload has an end.
       if (request.body !== null && !request.bodyUsed) await drain(request.body.getReader());
       answer = errorAnswer(failure);
-      log({ event: "request_failed", request_id: requestId, status: answer.status, code: failure.code, ...context.sizes,
+      log({ event: "request_failed", request_id: requestId, status: answer.status, code: failure.code, ...sizes,
         ...(failure === error ? {} : { detail: String(error) }) });
     }
     const headers = { ...answer.headers, ...CORS_HEADERS, "x-request-id": requestId, "x-model-version": modelVersion(env) };
     return new Response(request.method === "HEAD" ? null : answer.body, { status: answer.status, headers });
   },
 } satisfies ExportedHandler<Env>;
+
+/** Cloudflare sees to the host; where workerd runs alone, anything may stand there. */
+function readUrl({ url }: Request): URL {
+  try {
+    return new URL(url);
+  } catch {
+    throw new ApiError("unknown_url", `The request's URL cannot be read; got ${quoted(url)}.`);
+  }
+}
 
 async function answerRequest(context: Context): Promise<Answer> {
   const { request, url, env } = context;
@@ -248,34 +259,52 @@ function checkContentType(request: Request): void {
   throw new ApiError("unsupported_media_type", `The content type must be application/json; got ${quoted(contentType)}.`);
 }
 
-/** Counts while it reads, whatever Content-Length says. */
+/**
+ * A body whose length is stated ends there, by the rules of HTTP: it is read in one piece, at a quarter of what
+ * counting costs. Any other is counted while it is read.
+ */
 async function readBody(request: Request, sizes: Context["sizes"]): Promise<Uint8Array> {
+  const statedBytes = Number(request.headers.get("content-length") ?? NaN);
+  if (!(statedBytes <= MAX_BODY_BYTES)) return countBody(request, sizes);
+  const body = await request.arrayBuffer().catch(() => {
+    throw new ApiError("invalid_json", `The body broke off before its ${statedBytes} bytes were here.`);
+  });
+  sizes.bytes = body.byteLength;
+  return new Uint8Array(body);
+}
+
+async function countBody(request: Request, sizes: Context["sizes"]): Promise<Uint8Array> {
   if (request.body === null) return NO_BYTES;
   const reader = request.body.getReader();
-  const chunks: Uint8Array[] = [];
+  let body: Uint8Array = NO_BYTES;
   for (;;) {
     const { value, done } = await reader.read().catch(() => {
       throw new ApiError("invalid_json", `The body broke off after ${sizes.bytes} bytes.`);
     });
-    if (done) break;
+    if (done) return body.subarray(0, sizes.bytes);
+    const start = sizes.bytes;
     sizes.bytes += value.byteLength;
     if (sizes.bytes > MAX_BODY_BYTES) {
       sizes.bytes += await drain(reader);
       throw new ApiError("request_too_large", `The body may have at most ${MAX_BODY_BYTES} bytes; got ${
         sizes.bytes > MAX_DRAIN_BYTES ? `more than ${MAX_DRAIN_BYTES}` : sizes.bytes}.`);
     }
-    chunks.push(value);
+    body = start === 0 ? value : appended(body, start, value);
   }
-  return chunks.length === 1 ? chunks[0]! : joined(chunks, sizes.bytes);
 }
 
-function joined(chunks: Uint8Array[], byteLength: number): Uint8Array {
-  const whole = new Uint8Array(byteLength);
-  let offset = 0;
-  for (const chunk of chunks) {
-    whole.set(chunk, offset);
-    offset += chunk.byteLength;
+/**
+ * Copies a chunk behind the first `length` bytes, into a larger buffer where it must be. A chunk by itself holds
+ * on to 4 KiB of memory, were it of one byte: bodies that trickle in are gathered as they come.
+ */
+function appended(buffer: Uint8Array, length: number, chunk: Uint8Array): Uint8Array {
+  const needed = length + chunk.byteLength;
+  let whole = buffer;
+  if (needed > buffer.byteLength) {
+    whole = new Uint8Array(Math.min(Math.max(needed, 2 * length), MAX_BODY_BYTES));
+    whole.set(buffer.subarray(0, length));
   }
+  whole.set(chunk, length);
   return whole;
 }
 
@@ -293,23 +322,6 @@ async function drain(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<n
   const ended = await settledWithin(MAX_DRAIN_MILLISECONDS, reading.catch(() => true));
   if (ended === undefined) await reader.cancel().catch(() => {});
   return byteLength;
-}
-
-const utf8Decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
-
-function parseJson(body: Uint8Array): unknown {
-  let text: string;
-  try {
-    text = utf8Decoder.decode(body);
-  } catch {
-    throw new ApiError("invalid_json", "The body is not valid UTF-8.");
-  }
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw new ApiError("invalid_json", text === "" ? "The body must be a JSON object; got nothing."
-      : `The body is not valid JSON: ${(error as Error).message}`);
-  }
 }
 
 // --------------------------------------------------------------------------------------------- embedding
@@ -376,9 +388,15 @@ function answerTail(modelName: string, tokens: number, truncated: TruncatedInput
 
 /** Writes a text as UTF-8 into wasm memory and returns its length in bytes; a lone surrogate becomes U+FFFD. */
 function writeInput(text: string): number {
-  const capacity = text.length * 3;
-  const address = embedder.inputAddress(capacity);
-  return utf8Encoder.encodeInto(text, wasmBytes(address, capacity)).written;
+  // Room for three bytes a character is never too little. For a long text it would be much too much, and wasm memory
+  // that has grown never shrinks: it gets room for ASCII first, and for what is left of it when that was too little.
+  const capacity = text.length > LONG_TEXT_CHARACTERS ? text.length : text.length * 3;
+  const { read, written } = utf8Encoder.encodeInto(text, wasmBytes(embedder.inputAddress(capacity), capacity));
+  if (read === text.length) return written;
+  const rest = text.slice(read);
+  // Making more room keeps what is there.
+  const address = embedder.inputAddress(written + rest.length * 3);
+  return written + utf8Encoder.encodeInto(rest, wasmBytes(address + written, rest.length * 3)).written;
 }
 
 /** The elements of `data` for the vectors in wasm memory: a view, good until the next call into wasm. */
@@ -398,17 +416,26 @@ function streamedAnswer(count: number, { base64, dimensions }: EmbeddingsFormat,
   let first = 0;
   return new ReadableStream<Uint8Array>({
     pull(controller) {
-      const rows = vectors.subarray(first * vectorBytes, (first + perChunk) * vectorBytes);
-      const rowCount = rows.byteLength / vectorBytes;
-      wasmBytes(embedder.vectorsAddress(rowCount, dimensions), rows.byteLength).set(rows);
-      const embeddings = writtenEmbeddings(first, base64);
-      const isFirst = first === 0;
-      first += rowCount;
-      const isLast = first === count;
-      controller.enqueue(concatenated(isFirst ? ANSWER_HEAD : NO_BYTES, embeddings, isLast ? tail : NO_BYTES));
-      if (isLast) controller.close();
+      try {
+        controller.enqueue(nextChunk());
+      } catch (error) {
+        // The status is sent: all that is left is to break off, which clients take for a failed request.
+        controller.error(error instanceof WebAssembly.RuntimeError ? recoverFromTrap(error) : error);
+        return;
+      }
+      if (first === count) controller.close();
     },
   });
+
+  function nextChunk(): Uint8Array {
+    const rows = vectors.subarray(first * vectorBytes, (first + perChunk) * vectorBytes);
+    const rowCount = rows.byteLength / vectorBytes;
+    wasmBytes(embedder.vectorsAddress(rowCount, dimensions), rows.byteLength).set(rows);
+    const embeddings = writtenEmbeddings(first, base64);
+    const head = first === 0 ? ANSWER_HEAD : NO_BYTES;
+    first += rowCount;
+    return concatenated(head, embeddings, first === count ? tail : NO_BYTES);
+  }
 }
 
 const NO_BYTES = new Uint8Array(0);
@@ -470,9 +497,17 @@ class SharedLoad<T> {
     throw modelUnavailable(`Loading takes longer than ${LOAD_WAIT_MILLISECONDS} milliseconds.`);
   }
 
+  /** What was loaded is gone, and a load that is under way has lost the place that it writes to. */
+  forget(): void {
+    this.value = undefined;
+    this.current = undefined;
+  }
+
   private start(env: Env, ctx: ExecutionContext): Load<T> {
     const load: Load<T> = { result: Promise.resolve(undefined), progress: 0 };
     const proceed = (): boolean => {
+      // Given up because it was slow to begin, and yet the first of all to do so: nothing is written so far.
+      if (this.value === undefined && load.progress === 0 && !this.current?.progress) this.current = load;
       load.progress++;
       return this.current === load;
     };
@@ -516,7 +551,7 @@ async function loadModel(env: Env, proceed: () => boolean): Promise<LoadedModel 
   const started = Date.now();
   try {
     const immutable = versionInKey(key) !== undefined;
-    const { value, metadata } = await env.EMBEDDINGS_MODEL.getWithMetadata<{ sha256?: string }>(key, {
+    const { value, metadata } = await env.EMBEDDINGS_MODEL.getWithMetadata<{ sha256?: unknown }>(key, {
       type: "stream",
       cacheTtl: immutable ? IMMUTABLE_CACHE_SECONDS : MUTABLE_CACHE_SECONDS,
     });
@@ -524,7 +559,7 @@ async function loadModel(env: Env, proceed: () => boolean): Promise<LoadedModel 
     const bytes = await readWeights(value, proceed);
     if (bytes === undefined) return undefined;
     const header = JSON.parse(embedder.modelHeader()) as Omit<LoadedModel, "version">;
-    const version = metadata?.sha256?.slice(0, 12) ?? versionInKey(key) ?? "unknown";
+    const version = versionInMetadata(metadata) ?? versionInKey(key) ?? "unknown";
     log({ event: "model_loaded", key, version, bytes, milliseconds: Date.now() - started });
     return { ...header, version };
   } catch (error) {
@@ -603,7 +638,7 @@ function refusedByEmbedder<T>(call: () => T): T {
 /** A trap leaves an instance that must not be used again: the next request loads into a new one. */
 function recoverFromTrap(trap: WebAssembly.RuntimeError): ApiError {
   log({ event: "embedder_trapped", detail: String(trap) });
-  sharedModel.value = undefined;
+  sharedModel.forget();
   embedder.replaceInstance();
   embedder.begin(0);
   return modelUnavailable("The embedder failed and is being replaced.");
@@ -620,6 +655,11 @@ function modelKey(env: Env): string {
 
 function versionInKey(key: string): string | undefined {
   return /-([0-9a-f]{12})$/.exec(key)?.[1];
+}
+
+/** It becomes a header of every answer: anything else that may stand there is left alone. */
+function versionInMetadata(metadata: { sha256?: unknown } | null): string | undefined {
+  return typeof metadata?.sha256 === "string" ? /^([0-9a-f]{12})[0-9a-f]{52}$/.exec(metadata.sha256)?.[1] : undefined;
 }
 
 function modelVersion(env: Env): string {
@@ -752,7 +792,8 @@ function jsonAnswer(value: object): Answer {
 
 function errorAnswer({ code, message, param, headers }: ApiError): Answer {
   const { status, type } = ERRORS[code];
-  return { ...jsonAnswer({ error: { message, type, param, code } }), status, headers: { "content-type": "application/json", ...headers } };
+  return { ...jsonAnswer({ error: { message: message.toWellFormed(), type, param, code } }), status,
+    headers: { "content-type": "application/json", ...headers } };
 }
 
 function decodePath(path: string): string {
