@@ -22,7 +22,7 @@ const ORIGINAL_DESIGN = join(PROJECT_ROOT, "bench", "original-design.js");
 const GLUE = ["embedder_wasm.js", "embedder_wasm_bg.wasm"].map((name) => join(PROJECT_ROOT, "embedder-wasm", "pkg", name));
 
 const CONNECTIONS = 16;
-/** Of requests that take long each: a round must see many of them answered. */
+/** Where requests take long: a round must see many of them answered. */
 const CONNECTIONS_OF_LARGE_REQUESTS = 2;
 const WORDS_OF_A_SHORT_TEXT = 8;
 /** Long enough that V8 has grown to the size that it keeps. */
@@ -33,7 +33,7 @@ interface Settings {
   seconds: number;
   coldStarts: number;
 }
-const FULL: Settings = { rounds: 9, seconds: 1, coldStarts: 15 };
+const FULL: Settings = { rounds: 7, seconds: 1, coldStarts: 15 };
 const QUICK: Settings = { rounds: 1, seconds: 1, coldStarts: 3 };
 
 interface Workload {
@@ -120,7 +120,7 @@ async function compareWithOriginalDesign(startWorker: () => Promise<RunningServe
   const body = requestBody(WORKLOADS[0]!);
   const worker = await startWorker();
   const original = await startWorkerd({ modules: [ORIGINAL_DESIGN, ...GLUE], kvFolder });
-  const [measured, other] = await alternate([worker, original], body, { ...settings, connections: CONNECTIONS });
+  const [measured, other] = await alternate([worker, original], body, { ...settings, connections: CONNECTIONS_OF_LARGE_REQUESTS });
   await Promise.all([worker.stop(), original.stop()]);
   const ratios = measured!.map((round, i) => round.perSecond / other![i]!.perSecond);
   return {
