@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::str::FromStr;
 
 use embedder_wasm::weights::{Dtype, VALUES_IN_AN_I4_BYTE, Weights};
 use serde_json::json;
@@ -26,7 +27,9 @@ pub fn write(
     if let Some(lexical) = lexical {
         config["tokenizer"] = json!(reading.tokenizer.name());
         config["lexical_dim"] = json!(lexical.dim);
-        config["lexical_weight"] = json!(lexical.weight);
+        // By its shortest decimal: 0.9 and not 0.8999999761581421.
+        config["lexical_weight"] =
+            json!(f64::from_str(&lexical.weight.to_string()).unwrap_or_default());
         write_file(&folder.join("idf.u8"), lexical.idf)?;
     }
     let bytes: Vec<u8> = table
