@@ -23,7 +23,7 @@ const GLUE = ["embedder_wasm.js", "embedder_wasm_bg.wasm"].map((name) => join(PR
 
 const CONNECTIONS = 16;
 /** Where requests take long: a round must see many of them answered. */
-const CONNECTIONS_OF_LARGE_REQUESTS = 2;
+const CONNECTIONS_OF_LARGE_REQUESTS = 4;
 const WORDS_OF_A_SHORT_TEXT = 8;
 /** Long enough that V8 has grown to the size that it keeps. */
 const MEMORY_SECONDS = 3;
