@@ -74,8 +74,8 @@ const [QUOTE, BACKSLASH, LEFT_BRACKET, LEFT_BRACE] = [0x22, 0x5c, 0x5b, 0x7b] as
 
 /** Whether more than so many arrays and objects begin in a JSON text. */
 function holdsMoreContainers(limit: number, json: Uint8Array): boolean {
-  // So that bodies of the usual size are not looked through.
-  if (json.byteLength <= limit) return false;
+  // Most texts hold few brackets, and that is quickly seen; only where there are many, those in strings are told apart.
+  if (occurrences(LEFT_BRACKET, json, limit) + occurrences(LEFT_BRACE, json, limit) <= limit) return false;
   let containers = 0;
   for (let at = 0; at < json.byteLength && containers <= limit; at++) {
     const byte = json[at];
@@ -83,6 +83,13 @@ function holdsMoreContainers(limit: number, json: Uint8Array): boolean {
     else if (byte === LEFT_BRACKET || byte === LEFT_BRACE) containers++;
   }
   return containers > limit;
+}
+
+/** How often a byte occurs; it is not counted further than one beyond `limit`. */
+function occurrences(byte: number, bytes: Uint8Array, limit: number): number {
+  let count = 0;
+  for (let at = bytes.indexOf(byte); at !== -1 && count <= limit; at = bytes.indexOf(byte, at + 1)) count++;
+  return count;
 }
 
 /** Where the string that begins at `start` has its closing quote; the end of the text if it has none. */

@@ -94,7 +94,7 @@ export default {
       log({ event: "request_failed", request_id: requestId, status: answer.status, code: failure.code, ...sizes,
         ...(failure === error ? {} : { detail: String(error) }) });
     }
-    const headers = { ...answer.headers, ...CORS_HEADERS, "x-request-id": requestId, "x-model-version": modelVersion(env) };
+    const headers = { "x-model-version": modelVersion(env), ...answer.headers, ...CORS_HEADERS, "x-request-id": requestId };
     return new Response(request.method === "HEAD" ? null : answer.body, { status: answer.status, headers });
   },
 } satisfies ExportedHandler<Env>;
@@ -265,7 +265,8 @@ function checkContentType(request: Request): void {
  */
 async function readBody(request: Request, sizes: Context["sizes"]): Promise<Uint8Array> {
   const statedBytes = Number(request.headers.get("content-length") ?? NaN);
-  if (!(statedBytes <= MAX_BODY_BYTES)) return countBody(request, sizes);
+  // Where both headers were sent, the length stated is not the one that counts.
+  if (!(statedBytes <= MAX_BODY_BYTES) || request.headers.has("transfer-encoding")) return countBody(request, sizes);
   const body = await request.arrayBuffer().catch(() => {
     throw new ApiError("invalid_json", `The body broke off before its ${statedBytes} bytes were here.`);
   });
@@ -337,7 +338,7 @@ function embed(model: LoadedModel, texts: string[], format: EmbeddingsFormat, si
   try {
     const truncated = embedTexts(model, texts, format.dimensions, sizes);
     const tail = utf8Encoder.encode(answerTail(format.modelName, sizes.tokens, truncated));
-    const headers: Record<string, string> = { "content-type": "application/json" };
+    const headers: Record<string, string> = { "content-type": "application/json", "x-model-version": model.version };
     if (truncated.length > 0) headers["x-truncated-inputs"] = String(truncated.length);
     const body = texts.length <= embedder.embeddingsPerChunk(format.dimensions, format.base64)
       ? concatenated(ANSWER_HEAD, writtenEmbeddings(0, format.base64), tail)

@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { describe, it } from "node:test";
-import binaryen from "binaryen";
 import type { Service, ServiceOptions } from "./harness.js";
 import { seededWeights, startService } from "./harness.js";
+import { TRAPPING_BYTES, trapOnLongTexts } from "./trapping-wasm.js";
 
 const WEIGHTS = seededWeights({ vocabSize: 64, dimensions: 8, maxSeqLen: 16 });
 const HELLO = { model: "m", input: "hello" };
@@ -246,22 +246,3 @@ describe("a trap in wasm", () => {
     });
   });
 });
-
-const TRAPPING_BYTES = 1234;
-
-/** The shipped wasm, but for one thing: embedding a text of TRAPPING_BYTES bytes runs into `unreachable`. */
-function trapOnLongTexts(wasm: Uint8Array): Uint8Array {
-  const module = binaryen.readBinary(wasm);
-  module.setFeatures(binaryen.Features.All);
-  const { value: embedText } = binaryen.getExportInfo(module.getExport("embedText"));
-  const { params, results } = binaryen.getFunctionInfo(module.getFunction(embedText));
-  const byteLength = (): number => module.local.get(0, binaryen.i32);
-  module.addFunction("embedOrTrap", params, results, [], module.block(null, [
-    module.if(module.i32.eq(byteLength(), module.i32.const(TRAPPING_BYTES)), module.unreachable()),
-    module.call(embedText, [byteLength()], results),
-  ], results));
-  module.removeExport("embedText");
-  module.addFunctionExport("embedOrTrap", "embedText");
-  assert.ok(module.validate());
-  return module.emitBinary();
-}
