@@ -35,6 +35,9 @@ export async function startWorkerd(worker: WorkerFiles, extraArguments: string[]
     cwd: folder,
     stdio: ["ignore", "ignore", "pipe", "pipe"],
   });
+  // A benchmark that fails leaves nothing running.
+  const kill = (): void => void child.kill("SIGKILL");
+  process.once("exit", kill);
   let complaints = "";
   child.stderr!.on("data", (text: Buffer) => (complaints += text.toString()));
   const stopped = new Promise<void>((resolve) => child.once("close", () => resolve()));
@@ -49,7 +52,8 @@ export async function startWorkerd(worker: WorkerFiles, extraArguments: string[]
     url: `http://127.0.0.1:${port}`,
     pid: child.pid!,
     async stop() {
-      child.kill("SIGKILL");
+      process.off("exit", kill);
+      kill();
       await stopped;
       rmSync(folder, { recursive: true, force: true });
     },
