@@ -380,7 +380,7 @@ PUBLISHED_PEERS = {
 
 
 def markdown_table(name: str, chosen: list[EvaluationSet], scores: dict[str, float], data: Data) -> str:
-    columns = {f"this model ({name})": scores, "BM25 / TF-IDF": lexical_baselines(data)}
+    columns = {f"this model ({name})": dict(scores), "BM25 / TF-IDF": lexical_baselines(data)}
     if PEERS_FILE.exists():
         for peer, measured in json.loads(PEERS_FILE.read_text(encoding="utf-8"))["peers"].items():
             columns[f"{peer}, measured"] = measured["scores"]
