@@ -14,7 +14,7 @@ export default {
       for (let round = 0; round < rounds; round++) embedAll(texts);
     } else {
       embedAll(texts);
-      for (let round = 0; round < rounds; round++) embedder.writeEmbeddings(0, work === "base64");
+      for (let round = 0; round < rounds; round++) embedder.writeEmbeddings(0, work === "base64", 0);
     }
     return new Response();
   },
@@ -22,10 +22,10 @@ export default {
 
 function embedAll(texts) {
   embedder.begin(dimensions);
-  for (const text of texts) {
-    const input = bytes(embedder.inputAddress(text.length * 3), text.length * 3);
-    embedder.embedText(utf8Encoder.encodeInto(text, input).written);
-  }
+  new Uint32Array(memory.buffer, embedder.textLengthsAddress(texts.length), texts.length).set(texts.map(({ length }) => length));
+  const text = texts.join("\n");
+  const input = bytes(embedder.inputAddress(text.length * 3), text.length * 3);
+  embedder.embedTexts(utf8Encoder.encodeInto(text, input).written, false);
 }
 
 async function loadWeights(env) {

@@ -14,8 +14,9 @@ export default {
     embedder.begin(JSON.parse(embedder.modelHeader()).dimensions);
     const text = new TextEncoder().encode(input);
     bytes(embedder.inputAddress(text.byteLength), text.byteLength).set(text);
-    embedder.embedText(text.byteLength);
-    const byteLength = embedder.writeEmbeddings(0, format === "base64");
+    new Uint32Array(memory.buffer, embedder.textLengthsAddress(1), 1)[0] = input.length;
+    embedder.embedTexts(text.byteLength, false);
+    const byteLength = embedder.writeEmbeddings(0, format === "base64", 0);
     return new Response(bytes(embedder.outputAddress(), byteLength).slice(), { headers: { "content-type": "application/json" } });
   },
 };

@@ -6,7 +6,7 @@ import binaryen from "binaryen";
 export const TRAPPING_BYTES = 1234;
 
 export function trapOnLongTexts(wasm: Uint8Array): Uint8Array {
-  return withTrap(wasm, "embedText", (module) =>
+  return withTrap(wasm, "embedTexts", (module) =>
     module.i32.eq(module.local.get(0, binaryen.i32), module.i32.const(TRAPPING_BYTES)));
 }
 

@@ -9,15 +9,12 @@ declare function __wbg_reset_state(): void;
 export function begin(dimensions: number): void;
 
 /**
- * Counts the words of the text in the first `byte_length` bytes of the input buffer.
+ * Embeds texts and returns how many words they have together; the model reads the first
+ * `maxInputTokens` of each. The texts are in the first `byte_length` bytes of the input buffer, one
+ * byte between two of them, and their lengths, as JavaScript counts, where `textLengthsAddress` says.
+ * With `only_count` no word is read.
  */
-export function countTokens(byte_length: number): number;
-
-/**
- * Embeds the text in the first `byte_length` bytes of the input buffer and returns how many
- * words it has; the model reads the first `maxInputTokens` of them.
- */
-export function embedText(byte_length: number): number;
+export function embedTexts(byte_length: number, only_count: boolean): number;
 
 /**
  * How many embeddings of this size fit in one chunk of an answer.
@@ -47,6 +44,16 @@ export function outputAddress(): number;
 export function replaceInstance(): void;
 
 /**
+ * Makes room for the lengths of `count` texts and returns its address.
+ */
+export function textLengthsAddress(count: number): number;
+
+/**
+ * How many words the model read of the texts since `begin`.
+ */
+export function tokensRead(): number;
+
+/**
  * Makes room for `count` vectors in place of those of the request before, and returns its address:
  * where JavaScript finds the vectors that it keeps while a large answer is sent, and puts them back.
  */
@@ -64,28 +71,36 @@ export function weightsAddress(byte_length: number): number;
 export function weightsLength(byte_length: number): number;
 
 /**
- * Writes the elements of the answer's `data` for the vectors at hand, numbered from `first_index`,
- * into the output buffer and returns their length in bytes.
+ * The address of the numbers of words, u32, of the texts since `begin`.
  */
-export function writeEmbeddings(first_index: number, base64: boolean): number;
+export function wordCountsAddress(): number;
+
+/**
+ * Writes a piece of the answer into the output buffer and returns its length in bytes: the elements of
+ * `data` for the vectors at hand, numbered from `first_index`, with what comes before the first of
+ * all. After the piece the buffer has `tail_room` bytes more.
+ */
+export function writeEmbeddings(first_index: number, base64: boolean, tail_room: number): number;
 
 export type InitInput = RequestInfo | URL | Response | BufferSource | WebAssembly.Module;
 
 export interface InitOutput {
     readonly memory: WebAssembly.Memory;
     readonly begin: (a: number) => void;
-    readonly countTokens: (a: number) => [number, number, number];
-    readonly embedText: (a: number) => [number, number, number];
+    readonly embedTexts: (a: number, b: number) => [number, number, number];
     readonly embeddingsPerChunk: (a: number, b: number) => number;
     readonly inputAddress: (a: number) => number;
     readonly loadModel: () => [number, number];
     readonly modelHeader: () => [number, number];
     readonly outputAddress: () => number;
     readonly replaceInstance: () => void;
+    readonly textLengthsAddress: (a: number) => number;
+    readonly tokensRead: () => number;
     readonly vectorsAddress: (a: number, b: number) => number;
     readonly weightsAddress: (a: number) => number;
     readonly weightsLength: (a: number) => [number, number, number];
-    readonly writeEmbeddings: (a: number, b: number) => number;
+    readonly wordCountsAddress: () => number;
+    readonly writeEmbeddings: (a: number, b: number, c: number) => number;
     readonly __wbindgen_externrefs: WebAssembly.Table;
     readonly __externref_table_dealloc: (a: number) => void;
     readonly __wbindgen_free: (a: number, b: number, c: number) => void;

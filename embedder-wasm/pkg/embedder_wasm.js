@@ -20,30 +20,18 @@ export function begin(dimensions) {
 }
 
 /**
- * Counts the words of the text in the first `byte_length` bytes of the input buffer.
+ * Embeds texts and returns how many words they have together; the model reads the first
+ * `maxInputTokens` of each. The texts are in the first `byte_length` bytes of the input buffer, one
+ * byte between two of them, and their lengths, as JavaScript counts, where `textLengthsAddress` says.
+ * With `only_count` no word is read.
  * @param {number} byte_length
+ * @param {boolean} only_count
  * @returns {number}
  */
-export function countTokens(byte_length) {
+export function embedTexts(byte_length, only_count) {
     let ret;
     __wbg_call_guard();
-    ret = wasm.countTokens(byte_length);
-    if (ret[2]) {
-        throw takeFromExternrefTable0(ret[1]);
-    }
-    return ret[0] >>> 0;
-}
-
-/**
- * Embeds the text in the first `byte_length` bytes of the input buffer and returns how many
- * words it has; the model reads the first `maxInputTokens` of them.
- * @param {number} byte_length
- * @returns {number}
- */
-export function embedText(byte_length) {
-    let ret;
-    __wbg_call_guard();
-    ret = wasm.embedText(byte_length);
+    ret = wasm.embedTexts(byte_length, only_count);
     if (ret[2]) {
         throw takeFromExternrefTable0(ret[1]);
     }
@@ -126,6 +114,29 @@ export function replaceInstance() {
 }
 
 /**
+ * Makes room for the lengths of `count` texts and returns its address.
+ * @param {number} count
+ * @returns {number}
+ */
+export function textLengthsAddress(count) {
+    let ret;
+    __wbg_call_guard();
+    ret = wasm.textLengthsAddress(count);
+    return ret >>> 0;
+}
+
+/**
+ * How many words the model read of the texts since `begin`.
+ * @returns {number}
+ */
+export function tokensRead() {
+    let ret;
+    __wbg_call_guard();
+    ret = wasm.tokensRead();
+    return ret >>> 0;
+}
+
+/**
  * Makes room for `count` vectors in place of those of the request before, and returns its address:
  * where JavaScript finds the vectors that it keeps while a large answer is sent, and puts them back.
  * @param {number} count
@@ -168,16 +179,29 @@ export function weightsLength(byte_length) {
 }
 
 /**
- * Writes the elements of the answer's `data` for the vectors at hand, numbered from `first_index`,
- * into the output buffer and returns their length in bytes.
- * @param {number} first_index
- * @param {boolean} base64
+ * The address of the numbers of words, u32, of the texts since `begin`.
  * @returns {number}
  */
-export function writeEmbeddings(first_index, base64) {
+export function wordCountsAddress() {
     let ret;
     __wbg_call_guard();
-    ret = wasm.writeEmbeddings(first_index, base64);
+    ret = wasm.wordCountsAddress();
+    return ret >>> 0;
+}
+
+/**
+ * Writes a piece of the answer into the output buffer and returns its length in bytes: the elements of
+ * `data` for the vectors at hand, numbered from `first_index`, with what comes before the first of
+ * all. After the piece the buffer has `tail_room` bytes more.
+ * @param {number} first_index
+ * @param {boolean} base64
+ * @param {number} tail_room
+ * @returns {number}
+ */
+export function writeEmbeddings(first_index, base64, tail_room) {
+    let ret;
+    __wbg_call_guard();
+    ret = wasm.writeEmbeddings(first_index, base64, tail_room);
     return ret >>> 0;
 }
 function __wbg_get_imports() {

@@ -15,8 +15,9 @@ use std::cell::RefCell;
 
 use wasm_bindgen::prelude::*;
 
-use answer::{EncodingFormat, max_element_bytes, write_embeddings};
+use answer::{ANSWER_HEAD, EncodingFormat, max_element_bytes, write_embeddings};
 use model::Model;
+use tokenizer::WordCount;
 use weights::{Header, Weights};
 
 /// An answer leaves in chunks of about this size (one embedding more than it at most).
@@ -26,12 +27,17 @@ const CHUNK_BYTES: usize = 1024 * 1024;
 struct State {
     /// What JavaScript hands in: the head of a weights file, then texts in UTF-8.
     input: Vec<u8>,
+    /// Of the texts in `input`, in UTF-16 units, which is what JavaScript counts in.
+    text_lengths: Vec<u32>,
     /// A weights file while it is read; empty before and after.
     loading: Vec<u8>,
     model: Option<Model>,
     /// `[n, dimensions]`, the embeddings of one request.
     vectors: Vec<f32>,
     dimensions: usize,
+    /// Of the texts of one request.
+    word_counts: Vec<u32>,
+    tokens_read: usize,
     /// A chunk of the answer; as long as the longest one so far.
     output: Vec<u8>,
 }
@@ -48,7 +54,9 @@ fn with_state<T>(work: impl FnOnce(&mut State) -> T) -> T {
 #[wasm_bindgen(js_name = inputAddress)]
 pub fn input_address(byte_length: usize) -> *mut u8 {
     with_state(|state| {
-        state.input.resize(byte_length, 0);
+        if state.input.len() < byte_length {
+            state.input.resize(byte_length, 0);
+        }
         state.input.as_mut_ptr()
     })
 }
@@ -69,7 +77,7 @@ pub fn weights_address(byte_length: usize) -> *mut u8 {
     with_state(|state| {
         // First, so that what a load that broke off has left never lies beside the next one.
         state.loading = Vec::new();
-        state.loading = vec![0; byte_length];
+        state.loading = Vec::with_capacity(byte_length);
         state.loading.as_mut_ptr()
     })
 }
@@ -78,7 +86,11 @@ pub fn weights_address(byte_length: usize) -> *mut u8 {
 #[wasm_bindgen(js_name = loadModel)]
 pub fn load_model() -> Result<(), JsError> {
     with_state(|state| {
-        let weights = Weights::from_bytes(std::mem::take(&mut state.loading))?;
+        let mut bytes = std::mem::take(&mut state.loading);
+        // SAFETY: the capacity is there, and JavaScript has written all of it: it counts what it copies.
+        // Zeroing 25 MB first would cost more than copying them.
+        unsafe { bytes.set_len(bytes.capacity()) };
+        let weights = Weights::from_bytes(bytes)?;
         state.model = Some(Model::new(weights));
         Ok(())
     })
@@ -109,36 +121,83 @@ pub fn model_header() -> String {
 pub fn begin(dimensions: usize) {
     with_state(|state| {
         state.vectors.clear();
+        state.word_counts.clear();
+        state.tokens_read = 0;
         state.dimensions = dimensions;
     });
 }
 
-/// Embeds the text in the first `byte_length` bytes of the input buffer and returns how many
-/// words it has; the model reads the first `maxInputTokens` of them.
-#[wasm_bindgen(js_name = embedText)]
-pub fn embed_text(byte_length: usize) -> Result<usize, JsError> {
+/// Makes room for the lengths of `count` texts and returns its address.
+#[wasm_bindgen(js_name = textLengthsAddress)]
+pub fn text_lengths_address(count: usize) -> *mut u32 {
     with_state(|state| {
-        let model = state
-            .model
-            .as_ref()
-            .ok_or_else(|| JsError::new("no model is loaded"))?;
-        let text = String::from_utf8_lossy(&state.input[..byte_length]);
-        let start = state.vectors.len();
-        state.vectors.resize(start + state.dimensions, 0.0);
-        Ok(model.embed(&text, &mut state.vectors[start..]).words)
+        state.text_lengths.resize(count, 0);
+        state.text_lengths.as_mut_ptr()
     })
 }
 
-/// Counts the words of the text in the first `byte_length` bytes of the input buffer.
-#[wasm_bindgen(js_name = countTokens)]
-pub fn count_tokens(byte_length: usize) -> Result<usize, JsError> {
+/// Embeds texts and returns how many words they have together; the model reads the first
+/// `maxInputTokens` of each. The texts are in the first `byte_length` bytes of the input buffer, one
+/// byte between two of them, and their lengths, as JavaScript counts, where `textLengthsAddress` says.
+/// With `only_count` no word is read.
+#[wasm_bindgen(js_name = embedTexts)]
+pub fn embed_texts(byte_length: usize, only_count: bool) -> Result<usize, JsError> {
     with_state(|state| {
         let model = state
             .model
             .as_ref()
             .ok_or_else(|| JsError::new("no model is loaded"))?;
-        Ok(model.count(&String::from_utf8_lossy(&state.input[..byte_length])))
+        let mut rest = std::str::from_utf8(&state.input[..byte_length])?;
+        let is_ascii = rest.is_ascii();
+        let mut words = 0;
+        for utf16_length in &state.text_lengths {
+            let length = if is_ascii {
+                *utf16_length as usize
+            } else {
+                utf8_length(rest, *utf16_length as usize)
+            };
+            let text = rest.get(..length).unwrap_or(rest);
+            rest = rest.get(length + 1..).unwrap_or("");
+            let count = if only_count {
+                WordCount {
+                    words: model.count(text),
+                    words_read: 0,
+                }
+            } else {
+                let start = state.vectors.len();
+                state.vectors.resize(start + state.dimensions, 0.0);
+                model.embed(text, &mut state.vectors[start..])
+            };
+            words += count.words;
+            state.tokens_read += count.words_read;
+            state.word_counts.push(count.words as u32);
+        }
+        Ok(words)
     })
+}
+
+/// The length in UTF-8 of the beginning of `text` that has `utf16_length` UTF-16 units.
+fn utf8_length(text: &str, utf16_length: usize) -> usize {
+    let mut units = 0;
+    text.char_indices()
+        .find(|(_, character)| {
+            let is_end = units >= utf16_length;
+            units += character.len_utf16();
+            is_end
+        })
+        .map_or(text.len(), |(length, _)| length)
+}
+
+/// How many words the model read of the texts since `begin`.
+#[wasm_bindgen(js_name = tokensRead)]
+pub fn tokens_read() -> usize {
+    with_state(|state| state.tokens_read)
+}
+
+/// The address of the numbers of words, u32, of the texts since `begin`.
+#[wasm_bindgen(js_name = wordCountsAddress)]
+pub fn word_counts_address() -> *const u32 {
+    with_state(|state| state.word_counts.as_ptr())
 }
 
 /// Makes room for `count` vectors in place of those of the request before, and returns its address:
@@ -158,19 +217,25 @@ pub fn embeddings_per_chunk(dimensions: usize, base64: bool) -> usize {
     (CHUNK_BYTES / max_element_bytes(dimensions, encoding_format(base64))).max(1)
 }
 
-/// Writes the elements of the answer's `data` for the vectors at hand, numbered from `first_index`,
-/// into the output buffer and returns their length in bytes.
+/// Writes a piece of the answer into the output buffer and returns its length in bytes: the elements of
+/// `data` for the vectors at hand, numbered from `first_index`, with what comes before the first of
+/// all. After the piece the buffer has `tail_room` bytes more.
 #[wasm_bindgen(js_name = writeEmbeddings)]
-pub fn write_answer(first_index: usize, base64: bool) -> usize {
+pub fn write_answer(first_index: usize, base64: bool, tail_room: usize) -> usize {
     with_state(|state| {
         let format = encoding_format(base64);
         let count = state.vectors.len() / state.dimensions;
-        let room = count * max_element_bytes(state.dimensions, format);
-        if state.output.len() < room {
-            state.output.resize(room, 0);
+        let room = ANSWER_HEAD.len() + count * max_element_bytes(state.dimensions, format);
+        if state.output.len() < room + tail_room {
+            state.output.resize(room + tail_room, 0);
         }
-        write_embeddings(
-            &mut state.output,
+        let mut end = 0;
+        if first_index == 0 {
+            state.output[..ANSWER_HEAD.len()].copy_from_slice(ANSWER_HEAD);
+            end = ANSWER_HEAD.len();
+        }
+        end + write_embeddings(
+            &mut state.output[end..],
             &state.vectors,
             state.dimensions,
             first_index,

@@ -573,19 +573,19 @@ fn shown(found: Option<&Value>) -> String {
 /// Refuses NaN, infinities and what is too large to be summed. A comparison of the bits without the
 /// sign is a comparison of magnitudes, with NaN above all: one pass that compilers turn into SIMD.
 fn check_magnitudes(tensor: &str, values: &[u8], columns: usize) -> Result<(), WeightsError> {
-    let magnitude_bits =
-        |value: &[u8]| u32::from_le_bytes([value[0], value[1], value[2], value[3]]) & 0x7FFF_FFFF;
+    let (values, _) = values.as_chunks::<4>();
+    let magnitude_bits = |value: &[u8; 4]| u32::from_le_bytes(*value) & 0x7FFF_FFFF;
     let largest = values
-        .chunks_exact(4)
-        .fold(0, |largest, value| largest.max(magnitude_bits(value)));
+        .iter()
+        .fold(0, |largest, value| magnitude_bits(value).max(largest));
     if largest <= MAX_MAGNITUDE.to_bits() {
         return Ok(());
     }
     let index = values
-        .chunks_exact(4)
+        .iter()
         .position(|value| magnitude_bits(value) > MAX_MAGNITUDE.to_bits())
         .unwrap_or_default();
-    let value = f32::from_le_bytes(std::array::from_fn(|byte| values[index * 4 + byte]));
+    let value = f32::from_le_bytes(values[index]);
     refused(format!(
         "tensor {tensor}: row {}, column {}: expected a magnitude of at most {MAX_MAGNITUDE:e}, found {value}",
         index / columns,

@@ -1,6 +1,7 @@
 //! The tokenizer `words-and-stems`: words of any script in lower case, and the stem of each.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 
 use rust_stemmers::{Algorithm, Stemmer};
 use siphasher::sip::SipHasher13;
@@ -17,6 +18,13 @@ pub fn count_words(text: &str) -> usize {
     for_each_word(text, 0, |_, _| {}).words
 }
 
+/// The stem of a word.
+enum Stem<'a> {
+    /// That of Snowball's English stemmer.
+    English,
+    Is(&'a str),
+}
+
 /// Calls `word(word, stem)` for each of the first `max_words` words of a text, in order, and counts
 /// all of them.
 ///
@@ -24,8 +32,7 @@ pub fn count_words(text: &str) -> usize {
 /// apostrophe between two of them is left out ("don't" is "dont"). Where the script puts no spaces
 /// between words, each character is a word, and its stem is the character with the next one of its
 /// run. Words of the letters a to z have an English Snowball stem; other words are their own.
-fn for_each_word(text: &str, max_words: usize, mut word: impl FnMut(&str, &str)) -> WordCount {
-    let stemmer = Stemmer::create(Algorithm::English);
+fn for_each_word(text: &str, max_words: usize, mut word: impl FnMut(&str, Stem)) -> WordCount {
     let mut words = 0;
     for_each_run(text, |run| {
         if run.chars().next().is_some_and(is_unspaced) {
@@ -37,14 +44,22 @@ fn for_each_word(text: &str, max_words: usize, mut word: impl FnMut(&str, &str))
             while let Some(end) = ends.next() {
                 if words < max_words {
                     let next_end = ends.peek().copied().unwrap_or(end);
-                    word(&run[start..end], &run[start..next_end]);
+                    word(&run[start..end], Stem::Is(&run[start..next_end]));
                 }
                 words += 1;
                 start = end;
             }
         } else {
             if words < max_words {
-                word(run, &stem(&stemmer, run));
+                let is_english = run.bytes().all(|byte| byte.is_ascii_lowercase());
+                word(
+                    run,
+                    if is_english {
+                        Stem::English
+                    } else {
+                        Stem::Is(run)
+                    },
+                );
             }
             words += 1;
         }
@@ -71,12 +86,70 @@ pub fn for_each_token(
     mut token: impl FnMut(Token),
 ) -> WordCount {
     for_each_word(text, max_words, |word, stem| {
-        let stem_hash = hash(STEM_KEY, stem);
+        let Hashes {
+            word_hash,
+            stem_hash,
+        } = match stem {
+            Stem::English => hashes_of_english(word),
+            Stem::Is(stem) => Hashes {
+                word_hash: hash(WORD_KEY, word),
+                stem_hash: hash(STEM_KEY, stem),
+            },
+        };
         token(Token {
-            word_row: row_of(hash(WORD_KEY, word), vocab_size),
+            word_row: row_of(word_hash, vocab_size),
             stem_row: row_of(stem_hash, vocab_size),
             stem_hash,
         });
+    })
+}
+
+#[derive(Clone, Copy)]
+struct Hashes {
+    word_hash: u64,
+    stem_hash: u64,
+}
+
+/// A word of the letters a to z, zeros behind it: no word has zeros in it, so equal bytes are equal words.
+type ShortWord = [u8; 16];
+
+const REMEMBERED_WORDS: usize = 4096;
+
+thread_local! {
+    /// Stemming a word takes ten times as long as adding its rows, and texts repeat their words: each
+    /// word has one place here, by a quick hash, which it shares with others.
+    static REMEMBERED: RefCell<Vec<(ShortWord, Hashes)>> = const { RefCell::new(Vec::new()) };
+}
+
+fn hashes_of_english(word: &str) -> Hashes {
+    let compute = || Hashes {
+        word_hash: hash(WORD_KEY, word),
+        stem_hash: hash(STEM_KEY, &english_stem(word)),
+    };
+    let mut key = ShortWord::default();
+    let Some(letters) = key.get_mut(..word.len()) else {
+        return compute();
+    };
+    letters.copy_from_slice(word.as_bytes());
+    // Fibonacci hashing: the upper bits of a product with 2^64 / the golden ratio.
+    let mixed = u128::from_le_bytes(key);
+    let mixed =
+        (mixed as u64 ^ ((mixed >> 64) as u64).rotate_left(29)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let place = (mixed >> 52) as usize % REMEMBERED_WORDS;
+    REMEMBERED.with_borrow_mut(|remembered| {
+        if remembered.is_empty() {
+            // The key of zeros is no word's.
+            let nothing = Hashes {
+                word_hash: 0,
+                stem_hash: 0,
+            };
+            remembered.resize(REMEMBERED_WORDS, (ShortWord::default(), nothing));
+        }
+        let entry = &mut remembered[place];
+        if entry.0 != key {
+            *entry = (key, compute());
+        }
+        entry.1
     })
 }
 
@@ -129,12 +202,8 @@ fn for_each_run(text: &str, mut finish: impl FnMut(&str)) {
     }
 }
 
-fn stem<'a>(stemmer: &Stemmer, word: &'a str) -> Cow<'a, str> {
-    if word.bytes().all(|byte| byte.is_ascii_lowercase()) {
-        stemmer.stem(word)
-    } else {
-        Cow::Borrowed(word)
-    }
+fn english_stem(word: &str) -> Cow<'_, str> {
+    Stemmer::create(Algorithm::English).stem(word)
 }
 
 fn is_apostrophe(character: char) -> bool {
@@ -214,7 +283,11 @@ mod tests {
         for (text, expected) in cases {
             let mut found = Vec::new();
             for_each_word(text, usize::MAX, |word, stem| {
-                found.push((word.to_owned(), stem.to_owned()));
+                let stem = match stem {
+                    Stem::English => english_stem(word),
+                    Stem::Is(stem) => stem.into(),
+                };
+                found.push((word.to_owned(), stem.into_owned()));
             });
             let found: Vec<(&str, &str)> = found
                 .iter()
@@ -238,6 +311,31 @@ mod tests {
                 words_read: 3
             }
         );
+    }
+
+    #[test]
+    fn a_remembered_word_has_the_hashes_that_it_had_at_first() {
+        let words: Vec<String> = (0..20_000_u32)
+            .map(|number| {
+                let digits = number.to_string();
+                digits
+                    .bytes()
+                    .map(|digit| char::from(digit - b'0' + b'a'))
+                    .cycle()
+                    .take(1 + number as usize % 20)
+                    .collect()
+            })
+            .collect();
+        for _ in 0..2 {
+            for word in &words {
+                let Hashes {
+                    word_hash,
+                    stem_hash,
+                } = hashes_of_english(word);
+                assert_eq!(word_hash, hash(WORD_KEY, word), "{word}");
+                assert_eq!(stem_hash, hash(STEM_KEY, &english_stem(word)), "{word}");
+            }
+        }
     }
 
     #[test]
