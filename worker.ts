@@ -82,7 +82,7 @@ const ROUTES: Record<string, Route> = {
 
 export default {
   async fetch(request, env, ctx): Promise<Response> {
-    const requestId = `req_${crypto.randomUUID().replaceAll("-", "")}`;
+    const requestId = newRequestId();
     const sizes = { bytes: 0, inputs: 0, tokens: 0 };
     let answer: Answer;
     try {
@@ -95,10 +95,23 @@ export default {
       log({ event: "request_failed", request_id: requestId, status: answer.status, code: failure.code, ...sizes,
         ...(failure === error ? {} : { detail: String(error) }) });
     }
-    const headers = { "x-model-version": modelVersion(env), ...answer.headers, ...CORS_HEADERS, "x-request-id": requestId };
-    return new Response(request.method === "HEAD" ? null : answer.body, { status: answer.status, headers });
+    const { status, headers } = answer;
+    headers["x-model-version"] ??= modelVersion(env);
+    headers["x-request-id"] = requestId;
+    headers["access-control-allow-origin"] = "*";
+    headers["access-control-expose-headers"] = EXPOSED_HEADERS;
+    return new Response(request.method === "HEAD" ? null : answer.body, { status, headers });
   },
 } satisfies ExportedHandler<Env>;
+
+let isolateId: string | undefined;
+let requestCount = 0;
+
+/** Random for each isolate and counted from there: random bytes for each request would cost about 3 µs of some 100. */
+function newRequestId(): string {
+  isolateId ??= crypto.randomUUID().replaceAll("-", "").slice(0, 20);
+  return `req_${isolateId}${(requestCount++).toString(16).padStart(12, "0")}`;
+}
 
 /** Cloudflare sees to the host; where workerd runs alone, anything may stand there. */
 function readPath({ url }: Request): string {
@@ -778,11 +791,7 @@ const ERRORS: Record<ErrorCode, { status: number; type: string }> = {
   internal_error: { status: 500, type: "server_error" },
 };
 
-const CORS_HEADERS = {
-  "access-control-allow-origin": "*",
-  "access-control-expose-headers":
-    "x-request-id, x-model-version, x-truncated-inputs, retry-after, www-authenticate, allow",
-};
+const EXPOSED_HEADERS = "x-request-id, x-model-version, x-truncated-inputs, retry-after, www-authenticate, allow";
 
 function preflight(request: Request): Answer {
   return {
