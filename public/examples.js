@@ -40,7 +40,7 @@ export const compareExamples = [
 export const searchExamples = [
   {
     name: "Help pages",
-    query: "is my account safe from hackers",
+    query: "I lost my login",
     documents: [
       "Refunds are paid to the card you used, within five working days of us receiving the return.",
       "To reset your password, choose “Forgot password” on the sign-in page and follow the link in the mail.",
@@ -56,7 +56,7 @@ export const searchExamples = [
   },
   {
     name: "Science",
-    query: "medicine against bacteria",
+    query: "why is the planet getting hotter",
     documents: [
       "Photosynthesis turns sunlight, water and carbon dioxide into sugar and oxygen in the leaves of plants.",
       "Plate tectonics explains earthquakes, volcanoes and the drift of the continents.",
