@@ -116,7 +116,7 @@ function newRequestId(): string {
 /** Cloudflare sees to the host; where workerd runs alone, anything may stand there. */
 function readPath({ url }: Request): string {
   // A plain one is read without `new URL`, which takes a tenth of the time of a short request.
-  const plainPath = /^https?:\/\/[\w.-]+(?::\d+)?(\/[\w/-]*)$/.exec(url)?.[1];
+  const plainPath = /^https?:\/\/[\w.-]+(?::\d{1,4})?(\/[\w/-]*)$/.exec(url)?.[1];
   if (plainPath !== undefined) return plainPath;
   try {
     return new URL(url).pathname;
