@@ -7,16 +7,17 @@ import { Agent, request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { median } from "../bench/numbers.js";
 import { bundledModules, residentBytes, startWorkerd, type RunningServer } from "../bench/workerd.js";
 import { bundle } from "../scripts/bundle.js";
 import { runAsCommand, SHIPPED_WEIGHTS, UserError } from "../scripts/project.js";
 import { fromBase64 } from "./harness.js";
 
 const CONNECTIONS = 32;
-/** What the allocator and the garbage collector may be apart at two moments; a leak grows with the time. */
+/** What the allocator and the garbage collector may be apart between two thirds of a run; a leak grows with the time. */
 const MAX_GROWTH_BYTES = 48 * 1024 * 1024;
 const MAX_ANSWER_MILLISECONDS = 20_000;
-/** workerd ends a connection that was idle for five seconds, as when this process got no CPU; a request may cross with that. */
+/** workerd ends a connection on which it has read no request for five seconds, as when one of the two processes got no CPU. */
 const IDLE_MILLISECONDS = 4_000;
 
 interface Tally {
@@ -78,14 +79,10 @@ async function soak(server: RunningServer, seconds: number): Promise<void> {
 
   const started = performance.now();
   const elapsed = (): number => (performance.now() - started) / 1000;
-  // Memory is compared from the end of the first third on: by then every kind of request has been served many times.
-  let warmBytes = 0;
-  const sampled: number[] = [];
-  const sampler = setInterval(() => {
-    const bytes = residentBytes(server.pid);
-    if (elapsed() < seconds / 3) warmBytes = Math.max(warmBytes, bytes);
-    else sampled.push(bytes);
-  }, 500);
+  // The first third grows to what the work takes; after that the middle one is compared with the last. Medians, since
+  // how many large answers are on their way at one moment is chance, while a leak lifts every moment after it.
+  const memory: [number[], number[], number[]] = [[], [], []];
+  const sampler = setInterval(() => memory[Math.min(2, Math.floor((3 * elapsed()) / seconds))]!.push(residentBytes(server.pid)), 200);
   const failures: unknown[] = [];
   await Promise.all(Array.from({ length: CONNECTIONS }, async () => {
     while (elapsed() < seconds && failures.length < 10) {
@@ -101,11 +98,12 @@ async function soak(server: RunningServer, seconds: number): Promise<void> {
   clearInterval(sampler);
   agent.destroy();
 
-  const growth = Math.max(...sampled.slice(-5)) - warmBytes;
+  const [, middleBytes, lastBytes] = memory.map(median);
+  const growth = lastBytes! - middleBytes!;
   const mebibytes = (bytes: number): string => (bytes / 1024 / 1024).toFixed(1);
   console.log(`${Math.round(elapsed())} s, ${CONNECTIONS} connections: ${tally.answers} answers, ${tally.vectors} vectors compared, ` +
-    `${tally.refused} refusals, ${tally.left} clients left, ${tally.sentAgain} idle connections ended; ${tally.wrong} wrong, ${tally.lost} lost; memory ${mebibytes(warmBytes)} MiB ` +
-    `at the most in the first third, ${mebibytes(warmBytes + growth)} MiB at the end`);
+    `${tally.refused} refusals, ${tally.left} clients left, ${tally.sentAgain} idle connections ended; ${tally.wrong} wrong, ${tally.lost} lost; memory ${mebibytes(middleBytes!)} MiB ` +
+    `in the middle third, ${mebibytes(lastBytes!)} MiB in the last (medians)`);
   for (const failure of failures) console.error(failure);
   if (failures.length > 0) throw new UserError(`${tally.wrong} answers were wrong and ${tally.lost} connections were lost`);
   if (growth > MAX_GROWTH_BYTES) throw new UserError(`memory grew by ${mebibytes(growth)} MiB`);
@@ -218,7 +216,7 @@ type SendBody = (send: (piece: string) => void) => Promise<void>;
 
 /** A connection that is lost or stands still for too long is an error, unless it was idle: then clients send again. */
 async function post(site: Site, body: string, sendBody?: SendBody): Promise<Answer> {
-  let idleMilliseconds = 0;
+  let idleSince = Infinity;
   const sent = new Promise<Answer>((resolve, reject) => {
     const outgoing = request(`${site.url}/v1/embeddings`, {
       method: "POST",
@@ -226,15 +224,14 @@ async function post(site: Site, body: string, sendBody?: SendBody): Promise<Answ
       agent: site.agent,
       timeout: MAX_ANSWER_MILLISECONDS,
     }, (incoming) => {
-      idleMilliseconds = 0;
+      idleSince = Infinity;
       const chunks: Buffer[] = [];
       incoming.on("data", (chunk: Buffer) => chunks.push(chunk)).on("error", reject)
         .on("end", () => resolve({ status: incoming.statusCode!, text: Buffer.concat(chunks).toString() }));
     });
     outgoing.on("socket", (socket) => {
-      const now = performance.now();
-      idleMilliseconds = now - (site.usedAt.get(socket) ?? now);
-      site.usedAt.set(socket, now);
+      idleSince = site.usedAt.get(socket) ?? Infinity;
+      site.usedAt.set(socket, performance.now());
     });
     outgoing.on("error", reject).on("timeout", () => outgoing.destroy(new Error(`no answer in ${MAX_ANSWER_MILLISECONDS} ms`)));
     if (sendBody === undefined) outgoing.end(body);
@@ -245,7 +242,7 @@ async function post(site: Site, body: string, sendBody?: SendBody): Promise<Answ
     site.tally.answers++;
     return answer;
   } catch (error) {
-    if (idleMilliseconds < IDLE_MILLISECONDS) throw error;
+    if (performance.now() - idleSince < IDLE_MILLISECONDS) throw error;
     site.tally.sentAgain++;
     return post(site, body, sendBody);
   }
