@@ -53,7 +53,6 @@ fn main() -> Result<(), Box<dyn Error>> {
                 }
                 "sum" => {
                     for rows in &rows {
-                        sum.fill(0.0);
                         let mut row_sum = RowSum::new(&weights, &mut sum);
                         rows.iter().for_each(|row| row_sum.add(*row));
                         row_sum.finish();

@@ -191,8 +191,18 @@ fn safetensors(model: &ModelDir, dtype: Dtype, name: &str) -> Vec<u8> {
     // Tensors of wider values first: so all stay aligned.
     let mut tensors = Tensors::default();
     let (scales, values) = stored(&model.rows, model.table_dim, dtype);
-    if !scales.is_empty() {
-        tensors.add("scales", "F32", &[model.vocab_size], scales);
+    match dtype {
+        Dtype::F32 => {}
+        Dtype::I8 => {
+            let scales = scales.iter().flat_map(|scale| scale.to_le_bytes());
+            tensors.add("scales", "F32", &[model.vocab_size], scales.collect());
+        }
+        Dtype::I4 => {
+            let (scale_unit, scales) = whole_scales(&scales);
+            describe("scale_unit", scale_unit.to_string());
+            let scales = scales.flat_map(|scale| scale.to_le_bytes());
+            tensors.add("scales", "I16", &[model.vocab_size], scales.collect());
+        }
     }
     if let Some(extension) = &model.extension {
         describe("tokenizer", extension.tokenizer.clone());
@@ -243,8 +253,16 @@ impl Tensors {
     }
 }
 
-/// Scales and values of the rows as they lie in the file; F32 has no scales.
-fn stored(rows: &[f32], dim: usize, dtype: Dtype) -> (Vec<u8>, Vec<u8>) {
+/// Scales as whole multiples of a unit, which makes sums of rows exact.
+fn whole_scales(scales: &[f32]) -> (f32, impl Iterator<Item = i16>) {
+    let largest = scales.iter().copied().fold(f32::MIN_POSITIVE, f32::max);
+    let unit = (largest / f32::from(i16::MAX)).max(f32::MIN_POSITIVE);
+    let whole = move |scale: &f32| (scale / unit).round() as i16;
+    (unit, scales.iter().map(whole))
+}
+
+/// Scales, and the values of the rows as they lie in the file; F32 has no scales.
+fn stored(rows: &[f32], dim: usize, dtype: Dtype) -> (Vec<f32>, Vec<u8>) {
     let (mut scales, mut values) = (Vec::new(), Vec::new());
     for row in rows.chunks(dim) {
         if dtype == Dtype::F32 {
@@ -252,7 +270,7 @@ fn stored(rows: &[f32], dim: usize, dtype: Dtype) -> (Vec<u8>, Vec<u8>) {
             continue;
         }
         let (scale, numbers) = dtype.quantized(row);
-        scales.extend(scale.to_le_bytes());
+        scales.push(scale);
         match dtype {
             Dtype::I4 => {
                 let levels: Vec<u8> = numbers.map(|number| (number + 8) as u8).collect();

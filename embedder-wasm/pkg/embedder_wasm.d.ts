@@ -4,9 +4,9 @@
 declare function __wbg_reset_state(): void;
 
 /**
- * Begins a request: forgets the vectors of the one before.
+ * Begins a request of `count` texts: makes room for their vectors, and forgets those of the one before.
  */
-export function begin(dimensions: number): void;
+export function begin(count: number, dimensions: number): void;
 
 /**
  * Embeds texts and returns how many words they have together; the model reads the first
@@ -86,7 +86,7 @@ export type InitInput = RequestInfo | URL | Response | BufferSource | WebAssembl
 
 export interface InitOutput {
     readonly memory: WebAssembly.Memory;
-    readonly begin: (a: number) => void;
+    readonly begin: (a: number, b: number) => void;
     readonly embedTexts: (a: number, b: number) => [number, number, number];
     readonly embeddingsPerChunk: (a: number, b: number) => number;
     readonly inputAddress: (a: number) => number;

@@ -11,12 +11,13 @@ function __wbg_reset_state () {
 }
 
 /**
- * Begins a request: forgets the vectors of the one before.
+ * Begins a request of `count` texts: makes room for their vectors, and forgets those of the one before.
+ * @param {number} count
  * @param {number} dimensions
  */
-export function begin(dimensions) {
+export function begin(count, dimensions) {
     __wbg_call_guard();
-    wasm.begin(dimensions);
+    wasm.begin(count, dimensions);
 }
 
 /**

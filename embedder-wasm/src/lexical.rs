@@ -5,9 +5,17 @@
 pub const SKETCH_BLOCKS: usize = 4;
 
 /// The stems of one text.
-#[derive(Default)]
 pub struct Sketch {
     stem_hashes: Vec<u64>,
+}
+
+impl Default for Sketch {
+    fn default() -> Self {
+        Self {
+            // Most texts have fewer words.
+            stem_hashes: Vec::with_capacity(64),
+        }
+    }
 }
 
 impl Sketch {
@@ -15,19 +23,29 @@ impl Sketch {
         self.stem_hashes.push(stem_hash);
     }
 
-    /// Adds each stem's (1 + ln count) x idf to `sketch`, whose length is a multiple of
+    /// Writes each stem's (1 + ln count) x idf into `sketch`, whose length is a multiple of
     /// `SKETCH_BLOCKS`, at the places and with the signs that its hash gives.
     pub fn write(mut self, idf: &[u8], sketch: &mut [f32]) {
         // In the order of their hashes: a sum's last bits do not depend on the order of the words.
         self.stem_hashes.sort_unstable();
+        sketch.fill(0.0);
         for equal in self.stem_hashes.chunk_by(|a, b| a == b) {
             let hash = equal[0];
             let weight = idf[(hash % idf.len() as u64) as usize];
-            let value = (1.0 + (equal.len() as f64).ln()) as f32 * f32::from(weight);
+            let value = term_frequency(equal.len()) * f32::from(weight);
             for (place, sign) in places(hash, sketch.len()) {
                 sketch[place] += sign * value;
             }
         }
+    }
+}
+
+/// 1 + ln count; most stems come once, and a logarithm costs as much as all the rest.
+fn term_frequency(count: usize) -> f32 {
+    if count == 1 {
+        1.0
+    } else {
+        (1.0 + (count as f64).ln()) as f32
     }
 }
 

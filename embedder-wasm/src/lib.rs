@@ -32,14 +32,25 @@ struct State {
     /// A weights file while it is read; empty before and after.
     loading: Vec<u8>,
     model: Option<Model>,
-    /// `[n, dimensions]`, the embeddings of one request.
+    /// `[count, dimensions]`, the embeddings of one request; what lies behind them is of earlier ones.
     vectors: Vec<f32>,
+    count: usize,
     dimensions: usize,
     /// Of the texts of one request.
     word_counts: Vec<u32>,
     tokens_read: usize,
     /// A chunk of the answer; as long as the longest one so far.
     output: Vec<u8>,
+}
+
+impl State {
+    /// Grows by what is needed and no more: wasm memory never shrinks.
+    fn make_room(&mut self, values: usize) {
+        if self.vectors.len() < values {
+            self.vectors.reserve_exact(values - self.vectors.len());
+            self.vectors.resize(values, 0.0);
+        }
+    }
 }
 
 thread_local! {
@@ -116,14 +127,15 @@ pub fn model_header() -> String {
     })
 }
 
-/// Begins a request: forgets the vectors of the one before.
+/// Begins a request of `count` texts: makes room for their vectors, and forgets those of the one before.
 #[wasm_bindgen]
-pub fn begin(dimensions: usize) {
+pub fn begin(count: usize, dimensions: usize) {
     with_state(|state| {
-        state.vectors.clear();
+        state.make_room(count * dimensions);
+        state.count = 0;
+        state.dimensions = dimensions;
         state.word_counts.clear();
         state.tokens_read = 0;
-        state.dimensions = dimensions;
     });
 }
 
@@ -164,9 +176,9 @@ pub fn embed_texts(byte_length: usize, only_count: bool) -> Result<usize, JsErro
                     words_read: 0,
                 }
             } else {
-                let start = state.vectors.len();
-                state.vectors.resize(start + state.dimensions, 0.0);
-                model.embed(text, &mut state.vectors[start..])
+                let start = state.count * state.dimensions;
+                state.count += 1;
+                model.embed(text, &mut state.vectors[start..start + state.dimensions])
             };
             words += count.words;
             state.tokens_read += count.words_read;
@@ -205,8 +217,9 @@ pub fn word_counts_address() -> *const u32 {
 #[wasm_bindgen(js_name = vectorsAddress)]
 pub fn vectors_address(count: usize, dimensions: usize) -> *mut f32 {
     with_state(|state| {
+        state.make_room(count * dimensions);
+        state.count = count;
         state.dimensions = dimensions;
-        state.vectors.resize(count * dimensions, 0.0);
         state.vectors.as_mut_ptr()
     })
 }
@@ -224,8 +237,7 @@ pub fn embeddings_per_chunk(dimensions: usize, base64: bool) -> usize {
 pub fn write_answer(first_index: usize, base64: bool, tail_room: usize) -> usize {
     with_state(|state| {
         let format = encoding_format(base64);
-        let count = state.vectors.len() / state.dimensions;
-        let room = ANSWER_HEAD.len() + count * max_element_bytes(state.dimensions, format);
+        let room = ANSWER_HEAD.len() + state.count * max_element_bytes(state.dimensions, format);
         if state.output.len() < room + tail_room {
             state.output.resize(room + tail_room, 0);
         }
@@ -236,7 +248,7 @@ pub fn write_answer(first_index: usize, base64: bool, tail_room: usize) -> usize
         }
         end + write_embeddings(
             &mut state.output[end..],
-            &state.vectors,
+            &state.vectors[..state.count * state.dimensions],
             state.dimensions,
             first_index,
             format,

@@ -25,7 +25,6 @@ impl Model {
     /// word gives the zero vector. `embedding` may be at most `embedding_dim` long.
     pub fn embed(&self, text: &str, embedding: &mut [f32]) -> WordCount {
         debug_assert!(embedding.len() <= self.header().embedding_dim);
-        embedding.fill(0.0);
         let table_dim = self.header().table_dim;
         match &self.header().lexical {
             Some(lexical) if embedding.len() > table_dim => {
@@ -66,12 +65,12 @@ impl Model {
     }
 
     /// The semantic part and, behind it, the lexical one, in one pass over the text: each of length 1,
-    /// then weighted, and all of it, as far as it is wanted, normalised.
+    /// the lexical one then weighted, and all of it, as far as it is wanted, normalised.
     fn embed_both(&self, text: &str, part: &LexicalPart, embedding: &mut [f32]) -> WordCount {
         let header = self.header();
-        let mut sketch = Sketch::default();
-        let (semantic, rest) = embedding.split_at_mut(header.table_dim);
+        let (semantic, lexical) = embedding.split_at_mut(header.table_dim);
         let mut rows = RowSum::new(&self.weights, semantic);
+        let mut sketch = Sketch::default();
         let count = for_each_token(text, header.vocab_size, header.max_seq_len, |token| {
             rows.add(token.word_row);
             rows.add(token.stem_row);
@@ -79,14 +78,21 @@ impl Model {
         });
         rows.finish();
         // The mean and the sum have the same direction.
-        normalize_in_lanes(semantic);
-        let mut lexical = vec![0.0; part.dim];
-        sketch.write(self.weights.idf(), &mut lexical);
-        normalize_in_lanes(&mut lexical);
-        for (value, lexical) in rest.iter_mut().zip(lexical) {
-            *value = lexical * part.weight;
-        }
-        normalize_in_lanes(embedding);
+        let semantic_inverse = inverse(norm_in_lanes(semantic));
+        let wanted = lexical.len();
+        let mut whole_sketch = Vec::new();
+        let lexical_inverse = if wanted == part.dim {
+            sketch.write(self.weights.idf(), lexical);
+            inverse(norm_in_lanes(lexical))
+        } else {
+            whole_sketch.resize(part.dim, 0.0);
+            sketch.write(self.weights.idf(), &mut whole_sketch);
+            lexical.copy_from_slice(&whole_sketch[..wanted]);
+            inverse(norm_in_lanes(&whole_sketch))
+        };
+        scale(semantic, semantic_inverse);
+        scale(lexical, part.weight * lexical_inverse);
+        scale(embedding, inverse(norm_in_lanes(embedding)));
         count
     }
 }
@@ -106,20 +112,27 @@ pub fn normalize(embedding: &mut [f32]) {
     }
 }
 
-/// The same for vectors whose last bits need not agree with the native code's: eight sums run side by
+/// The L2 norm of a vector whose last bits need not agree with the native code's: eight sums run side by
 /// side, since one alone would wait for each of its additions.
-fn normalize_in_lanes(values: &mut [f32]) {
+fn norm_in_lanes(values: &[f32]) -> f32 {
+    let (chunks, rest) = values.as_chunks::<8>();
     let mut sums = [0.0_f32; 8];
-    for chunk in values.chunks(sums.len()) {
+    for chunk in chunks {
         for (sum, value) in sums.iter_mut().zip(chunk) {
             *sum += value * value;
         }
     }
-    let norm = sums.iter().sum::<f32>().sqrt();
-    if norm > 0.0 {
-        let inverse = 1.0 / norm;
-        for value in values {
-            *value *= inverse;
-        }
+    let rest: f32 = rest.iter().map(|value| value * value).sum();
+    (sums.iter().sum::<f32>() + rest).sqrt()
+}
+
+/// 0 for 0: what has no length stays as it is.
+fn inverse(norm: f32) -> f32 {
+    if norm > 0.0 { 1.0 / norm } else { 0.0 }
+}
+
+fn scale(values: &mut [f32], factor: f32) {
+    for value in values {
+        *value *= factor;
     }
 }

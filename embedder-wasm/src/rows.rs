@@ -1,26 +1,33 @@
 //! Sums of rows of the embedding table: where the embedder spends its time.
 
-use crate::weights::{Dtype, VALUES_IN_AN_I4_BYTE, Weights};
+use crate::weights::{Dtype, I4_OFFSET, VALUES_IN_AN_I4_BYTE, Weights};
 
-/// So many rows are added at once: that many loads from far memory are under way together, and the sum
-/// is read and written once for all of them.
-const ROWS_AT_ONCE: usize = 4;
+/// So many rows wait before they are added: their loads from far memory are under way together, and the
+/// sum is read and written once for all of them.
+const ROWS_AT_ONCE: usize = 32;
 
 /// Adds rows to `sum` in the order in which they come, column by column, so that the result has the
 /// bits that adding them one by one gives. Ends with `finish`.
 pub struct RowSum<'a> {
     table: Table<'a>,
     sum: &'a mut [f32],
+    levels: LevelSum,
     waiting: [u32; ROWS_AT_ONCE],
     waiting_count: usize,
-    count: u32,
+    count: usize,
 }
 
 impl<'a> RowSum<'a> {
     /// `sum` takes the rows' first values; it may be at most as long as a row.
     pub fn new(weights: &'a Weights, sum: &'a mut [f32]) -> Self {
+        sum.fill(0.0);
+        let table = Table::new(weights);
         Self {
-            table: Table::new(weights),
+            levels: LevelSum::new(match table.dtype {
+                Dtype::I4 => table.table_dim,
+                Dtype::F32 | Dtype::I8 => 0,
+            }),
+            table,
             sum,
             waiting: [0; ROWS_AT_ONCE],
             waiting_count: 0,
@@ -32,19 +39,46 @@ impl<'a> RowSum<'a> {
     pub fn add(&mut self, row: u32) {
         self.waiting[self.waiting_count] = row;
         self.waiting_count += 1;
-        self.count += 1;
         if self.waiting_count == ROWS_AT_ONCE {
-            self.waiting_count = 0;
-            self.table.add(self.waiting, self.sum);
+            self.add_waiting();
         }
     }
 
     /// Adds what still waits and returns how many rows were added.
-    pub fn finish(self) -> u32 {
-        for row in &self.waiting[..self.waiting_count] {
-            self.table.add([*row], self.sum);
+    pub fn finish(mut self) -> usize {
+        self.add_waiting();
+        if self.table.dtype == Dtype::I4 {
+            self.levels.move_to(self.sum, self.table.scale_unit);
         }
         self.count
+    }
+
+    #[inline(never)]
+    fn add_waiting(&mut self) {
+        let waiting = &self.waiting[..self.waiting_count];
+        match self.table.dtype {
+            Dtype::F32 | Dtype::I8 => {
+                let (fours, rest) = waiting.as_chunks::<4>();
+                for rows in fours {
+                    self.table.add(*rows, self.sum);
+                }
+                for row in rest {
+                    self.table.add([*row], self.sum);
+                }
+            }
+            Dtype::I4 => {
+                if self.levels.rows + waiting.len() > MAX_ROWS_IN_A_LEVEL_SUM {
+                    self.levels.move_to(self.sum, self.table.scale_unit);
+                }
+                let mut rows = [LevelRow::default(); ROWS_AT_ONCE];
+                for (row, id) in rows.iter_mut().zip(waiting) {
+                    *row = self.table.level_row(*id);
+                }
+                self.levels.add(&rows[..waiting.len()]);
+            }
+        }
+        self.count += self.waiting_count;
+        self.waiting_count = 0;
     }
 }
 
@@ -53,8 +87,10 @@ struct Table<'a> {
     dtype: Dtype,
     /// `[vocab_size, table_dim]` values of `dtype`.
     embeddings: &'a [u8],
-    /// `[vocab_size]` little-endian f32 where rows are quantised.
-    scales: &'a [[u8; 4]],
+    /// `[vocab_size]`, little-endian: f32 for I8, i16 for I4.
+    scales: &'a [u8],
+    /// What an I4 scale of 1 stands for.
+    scale_unit: f32,
     table_dim: usize,
 }
 
@@ -63,7 +99,8 @@ impl<'a> Table<'a> {
         Self {
             dtype: weights.header.dtype,
             embeddings: weights.embeddings(),
-            scales: weights.scales().as_chunks().0,
+            scales: weights.scales(),
+            scale_unit: weights.header.scale_unit,
             table_dim: weights.header.table_dim,
         }
     }
@@ -74,26 +111,27 @@ impl<'a> Table<'a> {
                 rows.map(|row| self.row(row, self.table_dim * 4).as_chunks().0),
                 sum,
             ),
-            Dtype::I8 => add_i8(
-                rows.map(|row| self.row(row, self.table_dim)),
-                self.scales(rows),
-                sum,
-            ),
-            Dtype::I4 => {
-                let row_bytes = self.table_dim / VALUES_IN_AN_I4_BYTE;
-                let (low, high) = sum.split_at_mut(sum.len().min(row_bytes));
-                let bytes = rows.map(|row| self.row(row, row_bytes));
-                add_i4(bytes, |byte| byte & 0x0F, self.scales(rows), low);
-                add_i4(bytes, |byte| byte >> 4, self.scales(rows), high);
+            Dtype::I8 => {
+                let scales = self.scales.as_chunks().0;
+                add_i8(
+                    rows.map(|row| self.row(row, self.table_dim)),
+                    rows.map(|row| f32::from_le_bytes(scales[row as usize])),
+                    sum,
+                )
             }
+            Dtype::I4 => unreachable!("rows in 4 bits are added as whole numbers"),
         }
     }
 
-    fn scales<const N: usize>(&self, rows: [u32; N]) -> [f32; N] {
-        rows.map(|row| f32::from_le_bytes(self.scales[row as usize]))
+    fn level_row(&self, row: u32) -> LevelRow<'a> {
+        let scale = self.scales.as_chunks().0[row as usize];
+        LevelRow {
+            bytes: self.row(row, self.table_dim / VALUES_IN_AN_I4_BYTE),
+            scale: i16::from_le_bytes(scale),
+        }
     }
 
-    fn row(&self, row: u32, row_bytes: usize) -> &[u8] {
+    fn row(&self, row: u32, row_bytes: usize) -> &'a [u8] {
         let start = row as usize * row_bytes;
         &self.embeddings[start..start + row_bytes]
     }
@@ -126,21 +164,177 @@ fn add_i8<const N: usize>(rows: [&[u8]; N], scales: [f32; N], sum: &mut [f32]) {
     }
 }
 
-/// Level n of 16 stands for n - 7.5.
-#[inline(always)]
-fn add_i4<const N: usize>(
-    rows: [&[u8]; N],
-    level: impl Fn(u8) -> u8,
-    scales: [f32; N],
-    sum: &mut [f32],
-) {
-    let columns = sum.len();
-    let rows = rows.map(|row| &row[..columns]);
-    for column in 0..columns {
-        let mut total = sum[column];
-        for (row, scale) in rows.iter().zip(scales) {
-            total += (f32::from(level(row[column])) - 7.5) * scale;
+/// A row in 4 bits: levels from 0 to 15, two a byte, times the row's scale.
+#[derive(Clone, Copy, Default)]
+struct LevelRow<'a> {
+    bytes: &'a [u8],
+    scale: i16,
+}
+
+/// Sums of level x scale: whole numbers, so that no order of adding changes a bit.
+struct LevelSum {
+    /// `[table_dim]`
+    sums: Vec<i32>,
+    /// The sum of the rows' scales.
+    scales: i32,
+    rows: usize,
+}
+
+/// So many sums of (level - 7.5) x scale x 2 surely fit in an i32: each adds 15 x 32,768 at most.
+const MAX_ROWS_IN_A_LEVEL_SUM: usize = 4096;
+
+/// Columns that are summed in registers.
+const BLOCK_BYTES: usize = 16;
+
+impl LevelSum {
+    fn new(table_dim: usize) -> Self {
+        Self {
+            sums: vec![0; table_dim],
+            scales: 0,
+            rows: 0,
         }
-        sum[column] = total;
+    }
+
+    fn add(&mut self, rows: &[LevelRow]) {
+        self.rows += rows.len();
+        self.scales += rows.iter().map(|row| i32::from(row.scale)).sum::<i32>();
+        let row_bytes = self.sums.len() / VALUES_IN_AN_I4_BYTE;
+        let (low, high) = self.sums.split_at_mut(row_bytes);
+        let (low, low_rest) = low.as_chunks_mut::<BLOCK_BYTES>();
+        let (high, high_rest) = high.as_chunks_mut::<BLOCK_BYTES>();
+        for (block, (low, high)) in low.iter_mut().zip(high).enumerate() {
+            add_block(rows, block, low, high);
+        }
+        let start = row_bytes - low_rest.len();
+        for row in rows {
+            let scale = i32::from(row.scale);
+            let sums = low_rest.iter_mut().zip(high_rest.iter_mut());
+            for ((low, high), byte) in sums.zip(&row.bytes[start..]) {
+                *low = low.wrapping_add(i32::from(byte & 0x0F) * scale);
+                *high = high.wrapping_add(i32::from(byte >> 4) * scale);
+            }
+        }
+    }
+
+    /// Adds to `sum` what the levels stand for, and begins anew.
+    fn move_to(&mut self, sum: &mut [f32], scale_unit: f32) {
+        // Twice the sum is whole: parts of it may wrap around, and the result still fits.
+        let offset = self.scales.wrapping_mul((2.0 * I4_OFFSET) as i32);
+        for (sum, levels) in sum.iter_mut().zip(&self.sums) {
+            *sum += levels.wrapping_mul(2).wrapping_sub(offset) as f32 * (scale_unit / 2.0);
+        }
+        self.sums.fill(0);
+        self.scales = 0;
+        self.rows = 0;
+    }
+}
+
+/// Adds one block of columns of all rows.
+#[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
+fn add_block(
+    rows: &[LevelRow],
+    block: usize,
+    low: &mut [i32; BLOCK_BYTES],
+    high: &mut [i32; BLOCK_BYTES],
+) {
+    for row in rows {
+        let bytes = &row.bytes.as_chunks::<BLOCK_BYTES>().0[block];
+        let scale = i32::from(row.scale);
+        for ((low, high), byte) in low.iter_mut().zip(high.iter_mut()).zip(bytes) {
+            *low = low.wrapping_add(i32::from(byte & 0x0F) * scale);
+            *high = high.wrapping_add(i32::from(byte >> 4) * scale);
+        }
+    }
+}
+
+/// The same with the instruction that compilers do not find: `i32x4.dot_i16x8` multiplies and adds the
+/// levels of two rows, which lie side by side for it.
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+fn add_block(
+    rows: &[LevelRow],
+    block: usize,
+    low: &mut [i32; BLOCK_BYTES],
+    high: &mut [i32; BLOCK_BYTES],
+) {
+    use core::arch::wasm32::*;
+
+    let bytes_of = |row: &LevelRow| {
+        let bytes = &row.bytes.as_chunks::<BLOCK_BYTES>().0[block];
+        // SAFETY: `bytes` is 16 bytes long, and a wasm load may be unaligned.
+        unsafe { v128_load(bytes.as_ptr().cast()) }
+    };
+    let mut sums = [i32x4_splat(0); 8];
+    for pair in rows.chunks(2) {
+        let (first, second) = (bytes_of(&pair[0]), bytes_of(&pair[pair.len() - 1]));
+        let second_scale = if pair.len() == 2 { pair[1].scale } else { 0 };
+        let scales = i32x4_splat(i32::from(pair[0].scale) & 0xFFFF | i32::from(second_scale) << 16);
+        let low_levels = |bytes| v128_and(bytes, u8x16_splat(0x0F));
+        let high_levels = |bytes| u8x16_shr(bytes, 4);
+        let levels = [
+            (low_levels(first), low_levels(second)),
+            (high_levels(first), high_levels(second)),
+        ];
+        for (half, (first, second)) in levels.into_iter().enumerate() {
+            let near = i8x16_shuffle::<0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23>(
+                first, second,
+            );
+            let far = i8x16_shuffle::<8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31>(
+                first, second,
+            );
+            let quarters = [
+                u16x8_extend_low_u8x16(near),
+                u16x8_extend_high_u8x16(near),
+                u16x8_extend_low_u8x16(far),
+                u16x8_extend_high_u8x16(far),
+            ];
+            for (quarter, levels) in quarters.into_iter().enumerate() {
+                let sum = &mut sums[half * 4 + quarter];
+                *sum = i32x4_add(*sum, i32x4_dot_i16x8(levels, scales));
+            }
+        }
+    }
+    let places = low.as_chunks_mut::<4>().0.iter_mut();
+    let places = places.chain(high.as_chunks_mut::<4>().0.iter_mut());
+    for (place, sum) in places.zip(sums) {
+        let place: *mut v128 = place.as_mut_ptr().cast();
+        // SAFETY: `place` is four i32, 16 bytes, and wasm loads and stores may be unaligned.
+        unsafe { v128_store(place, i32x4_add(v128_load(place), sum)) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Levels and scales that reach the ends of what an i32 holds.
+    #[test]
+    fn sums_of_levels_are_exact_for_as_many_rows_as_fit() {
+        for (byte, scale) in [(0xFF, i16::MIN), (0x00, i16::MIN), (0xF0, i16::MAX)] {
+            // Two blocks, and three bytes that fill none.
+            let bytes = [byte; 2 * BLOCK_BYTES + 3];
+            let rows = [LevelRow {
+                bytes: &bytes,
+                scale,
+            }; ROWS_AT_ONCE];
+            let mut sum = LevelSum::new(2 * bytes.len());
+            for _ in 0..MAX_ROWS_IN_A_LEVEL_SUM / ROWS_AT_ONCE {
+                sum.add(&rows);
+            }
+            let mut values = vec![0.0; 2 * bytes.len()];
+            sum.move_to(&mut values, 1.0);
+            let value = |level: u8| {
+                ((f64::from(level) - 7.5) * f64::from(scale) * MAX_ROWS_IN_A_LEVEL_SUM as f64)
+                    as f32
+            };
+            let (low, high) = values.split_at(bytes.len());
+            assert!(
+                low.iter().all(|found| *found == value(byte & 0x0F)),
+                "{byte} {scale}"
+            );
+            assert!(
+                high.iter().all(|found| *found == value(byte >> 4)),
+                "{byte} {scale}"
+            );
+        }
     }
 }

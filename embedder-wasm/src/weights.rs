@@ -3,7 +3,7 @@
 //! refused says what was found, what was expected and where.
 
 use std::fmt;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use serde_json::{Map, Value};
 
@@ -18,6 +18,10 @@ pub const MAX_HEADER_BYTES: usize = 1024 * 1024;
 pub const MIN_VOCAB_SIZE: usize = 3;
 /// The low four bits of byte k are value k of the row; the high ones lie half a row behind it.
 pub const VALUES_IN_AN_I4_BYTE: usize = 2;
+/// Level n stands for n - 7.5.
+pub const I4_OFFSET: f32 = 7.5;
+/// What a scale of 1 may stand for at most, so that no value is larger than `MAX_MAGNITUDE`.
+pub const MAX_SCALE_UNIT: f32 = 1e9;
 /// Larger values could overflow in the sum of squares; a trained table is nowhere near it.
 pub const MAX_MAGNITUDE: f32 = 1e15;
 
@@ -89,8 +93,10 @@ pub struct Header {
     pub lexical: Option<LexicalPart>,
     /// `[vocab_size, table_dim]`, row-major, little-endian.
     pub embeddings: Range<usize>,
-    /// F32 `[vocab_size]`, for quantised rows.
+    /// For quantised rows, `[vocab_size]`: F32 for I8, I16 for I4.
     pub scales: Option<Range<usize>>,
+    /// What an I4 scale of 1 stands for; 1 for other rows.
+    pub scale_unit: f32,
     pub file_bytes: usize,
 }
 
@@ -147,7 +153,9 @@ impl Weights {
         }
         let floats = match header.dtype {
             Dtype::F32 => Some(("embeddings", &header.embeddings, header.table_dim)),
-            Dtype::I8 | Dtype::I4 => header.scales.as_ref().map(|range| ("scales", range, 1)),
+            Dtype::I8 => header.scales.as_ref().map(|range| ("scales", range, 1)),
+            // Whole numbers all.
+            Dtype::I4 => None,
         };
         if let Some((tensor, range, columns)) = floats {
             check_magnitudes(tensor, &bytes[range.clone()], columns)?;
@@ -168,7 +176,7 @@ impl Weights {
         }
     }
 
-    /// The bytes of the scales of quantised rows, little-endian f32; empty where rows are F32.
+    /// The bytes of the scales of quantised rows, little-endian; empty where rows are F32.
     pub fn scales(&self) -> &[u8] {
         match &self.header.scales {
             Some(range) => &self.bytes[range.clone()],
@@ -279,6 +287,7 @@ fn v1_header(fields: &Map<String, Value>, header_end: usize) -> Result<Header, W
         lexical: None,
         embeddings: header_end..file_bytes,
         scales: None,
+        scale_unit: 1.0,
         file_bytes,
     })
 }
@@ -362,14 +371,24 @@ fn safetensors_header(
         Dtype::F32 => None,
         Dtype::I8 | Dtype::I4 => {
             let scales = tensors.named("scales")?;
-            if scales.dtype != "F32" || scales.shape != [vocab_size] {
+            let expected = if dtype == Dtype::I4 { "I16" } else { "F32" };
+            if scales.dtype != expected || scales.shape != [vocab_size] {
                 return refused(format!(
-                    "tensor scales: expected F32 [{vocab_size}], one for each row of embeddings, found {} {:?}",
+                    "tensor scales: expected {expected} [{vocab_size}], one for each row of embeddings, found {} {:?}",
                     scales.dtype, scales.shape
                 ));
             }
             Some(scales.range.clone())
         }
+    };
+    let scale_unit = match dtype {
+        Dtype::F32 | Dtype::I8 => 1.0,
+        Dtype::I4 => checked_f32(
+            "scale_unit",
+            text("scale_unit")?,
+            f32::MIN_POSITIVE..=MAX_SCALE_UNIT,
+            &format!("a number above 0, at most {MAX_SCALE_UNIT:e}"),
+        )?,
     };
     let lexical = match tokenizer {
         Tokenizer::AsciiWords => None,
@@ -394,6 +413,7 @@ fn safetensors_header(
         lexical,
         embeddings: embeddings.range.clone(),
         scales,
+        scale_unit,
         file_bytes: tensors.file_bytes,
     })
 }
@@ -411,15 +431,12 @@ fn lexical_part<'a>(
             ));
         }
     };
-    let weight_text = text("lexical_weight")?;
-    let weight = match weight_text.parse::<f32>() {
-        Ok(weight) if weight.is_finite() && (0.0..=MAX_LEXICAL_WEIGHT).contains(&weight) => weight,
-        _ => {
-            return refused(format!(
-                "header.__metadata__.lexical_weight: expected a number from 0 to {MAX_LEXICAL_WEIGHT}, found {weight_text:?}"
-            ));
-        }
-    };
+    let weight = checked_f32(
+        "lexical_weight",
+        text("lexical_weight")?,
+        0.0..=MAX_LEXICAL_WEIGHT,
+        &format!("a number from 0 to {MAX_LEXICAL_WEIGHT}"),
+    )?;
     let idf = tensors.named("idf")?;
     if idf.dtype != "U8" || idf.shape.len() != 1 || idf.shape[0] == 0 {
         return refused(format!(
@@ -432,6 +449,20 @@ fn lexical_part<'a>(
         weight,
         idf: idf.range.clone(),
     })
+}
+
+fn checked_f32(
+    field: &str,
+    text: &str,
+    allowed: RangeInclusive<f32>,
+    expected: &str,
+) -> Result<f32, WeightsError> {
+    match text.parse() {
+        Ok(number) if allowed.contains(&number) => Ok(number),
+        _ => refused(format!(
+            "header.__metadata__.{field}: expected {expected}, found {text:?}"
+        )),
+    }
 }
 
 struct Tensor {

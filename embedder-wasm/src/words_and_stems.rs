@@ -170,11 +170,12 @@ fn hash(key: u64, text: &str) -> u64 {
 /// Calls `finish` with each run of letters and digits, in lower case; a run is either of a script
 /// without spaces or of others.
 fn for_each_run(text: &str, mut finish: impl FnMut(&str)) {
-    let mut run = String::with_capacity(32);
+    let mut run = String::with_capacity(64);
     let mut run_is_unspaced = false;
-    let mut characters = text.chars().peekable();
-    while let Some(character) = characters.next() {
-        if character.is_alphanumeric() {
+    let mut rest = text;
+    while let Some(character) = rest.chars().next() {
+        let is_alphanumeric = character.is_alphanumeric();
+        if is_alphanumeric {
             let unspaced = is_unspaced(character);
             if unspaced != run_is_unspaced {
                 if !run.is_empty() {
@@ -183,14 +184,22 @@ fn for_each_run(text: &str, mut finish: impl FnMut(&str)) {
                 }
                 run_is_unspaced = unspaced;
             }
-            if character.is_ascii() {
-                run.push(character.to_ascii_lowercase());
-            } else {
-                run.extend(character.to_lowercase());
-            }
+        }
+        if is_alphanumeric && character.is_ascii() {
+            // Most text is made of these: they are taken by the stretch.
+            let stretch = rest.bytes().take_while(u8::is_ascii_alphanumeric).count();
+            let start = run.len();
+            run.push_str(&rest[..stretch]);
+            run[start..].make_ascii_lowercase();
+            rest = &rest[stretch..];
+            continue;
+        }
+        rest = &rest[character.len_utf8()..];
+        if is_alphanumeric {
+            run.extend(character.to_lowercase());
         } else if !run.is_empty() {
-            let joins = is_apostrophe(character)
-                && characters.peek().is_some_and(|next| next.is_alphanumeric());
+            let joins =
+                is_apostrophe(character) && rest.chars().next().is_some_and(char::is_alphanumeric);
             if !joins {
                 finish(&run);
                 run.clear();

@@ -138,19 +138,20 @@ fn good_safetensors() -> impl Strategy<Value = Vec<u8>> {
 }
 
 fn good_words_and_stems() -> impl Strategy<Value = Vec<u8>> {
-    (3_usize..9, 1_usize..9, 1_usize..4, 1_usize..9).prop_flat_map(|(rows, row_bytes, blocks, stems)| {
-        let scales_end = rows * row_bytes + rows * 4;
+    (3_usize..9, 1_usize..40, 1_usize..4, 1_usize..9).prop_flat_map(|(rows, row_bytes, blocks, stems)| {
+        let scales_end = rows * row_bytes + rows * 2;
         let header = json!({
             "__metadata__": {
                 "format": "embeddings-worker", "name": "tiny", "tokenizer": "words-and-stems", "max_seq_len": "8",
                 "normalize": "true", "lexical_dim": (blocks * 4).to_string(), "lexical_weight": "0.7",
+                "scale_unit": "0.01",
             },
             "embeddings": {"dtype": "U8", "shape": [rows, row_bytes], "data_offsets": [0, rows * row_bytes]},
-            "scales": {"dtype": "F32", "shape": [rows], "data_offsets": [rows * row_bytes, scales_end]},
+            "scales": {"dtype": "I16", "shape": [rows], "data_offsets": [rows * row_bytes, scales_end]},
             "idf": {"dtype": "U8", "shape": [stems], "data_offsets": [scales_end, scales_end + stems]},
         });
         let bytes = prop::collection::vec(any::<u8>(), rows * row_bytes);
-        let scales = prop::collection::vec(-1e3_f32..1e3, rows);
+        let scales = prop::collection::vec(any::<i16>(), rows);
         let idf = prop::collection::vec(any::<u8>(), stems);
         (bytes, scales, idf).prop_map(move |(bytes, scales, idf)| {
             let scales: Vec<u8> = scales.iter().flat_map(|scale| scale.to_le_bytes()).collect();

@@ -36,6 +36,17 @@ fn f32_header() -> Value {
     })
 }
 
+/// A header of 4-bit values [3, 2] with its scales.
+fn i4_header() -> Value {
+    let mut metadata = metadata();
+    metadata["scale_unit"] = json!("0.5");
+    json!({
+        "__metadata__": metadata,
+        "embeddings": {"dtype": "U8", "shape": [3, 1], "data_offsets": [0, 3]},
+        "scales": {"dtype": "I16", "shape": [3], "data_offsets": [3, 9]},
+    })
+}
+
 /// A header of I8 [3, 2] with its scales.
 fn i8_header() -> Value {
     json!({
@@ -58,6 +69,13 @@ fn metadata() -> Value {
 /// A file with the F32 header, but for the value at `path`.
 fn f32_with(path: &[&str], value: Value) -> Vec<u8> {
     safetensors(&edited(f32_header(), path, value).to_string(), &[0; 24])
+}
+
+fn i4_with(path: &[&str], value: Value, tensor_bytes: usize) -> Vec<u8> {
+    safetensors(
+        &edited(i4_header(), path, value).to_string(),
+        &vec![0; tensor_bytes],
+    )
 }
 
 fn i8_with(path: &[&str], value: Value) -> Vec<u8> {
@@ -224,6 +242,11 @@ mod safetensors_refuses {
             &json!({"__metadata__": metadata(), "embeddings": {"dtype": "I8", "shape": [3, 2], "data_offsets": [0, 6]}}).to_string(), &[0; 6]) =>
             "tensor scales: missing";
         scales_of_another_dtype: i8_with(&["scales", "dtype"], json!("I32")) => "tensor scales: expected F32 [3], one for each row of embeddings, found I32 [3]";
+        scales_of_four_bits_that_are_no_whole_numbers: i4_with(&["scales"], json!({"dtype": "F32", "shape": [3], "data_offsets": [3, 15]}), 15) => "tensor scales: expected I16 [3], one for each row of embeddings, found F32 [3]";
+        four_bits_without_a_scale_unit: i4_with(&["__metadata__", "scale_unit"], Value::Null, 9) => "header.__metadata__.scale_unit: expected a string, found nothing";
+        a_scale_unit_of_zero: i4_with(&["__metadata__", "scale_unit"], json!("0"), 9) => "header.__metadata__.scale_unit: expected a number above 0, at most 1e9, found \"0\"";
+        a_scale_unit_that_is_too_large: i4_with(&["__metadata__", "scale_unit"], json!("1e10"), 9) => "header.__metadata__.scale_unit: expected a number above 0, at most 1e9, found \"1e10\"";
+        a_scale_unit_that_is_no_number: i4_with(&["__metadata__", "scale_unit"], json!("NaN"), 9) => "header.__metadata__.scale_unit: expected a number above 0, at most 1e9, found \"NaN\"";
         scales_for_other_rows: safetensors(&edited(edited(i8_header(), &["scales", "shape"], json!([2])), &["scales", "data_offsets"], json!([6, 14])).to_string(), &[0; 14]) =>
             "tensor scales: expected F32 [3], one for each row of embeddings, found F32 [2]";
         a_scale_that_is_infinite: safetensors(&i8_header().to_string(), &[vec![1; 6], floats(1), f32::INFINITY.to_le_bytes().to_vec(), floats(1)].concat()) =>
@@ -325,19 +348,14 @@ fn rows_of_bytes_are_multiplied_by_their_scale() {
 
 #[test]
 fn rows_of_four_bits_hold_two_halves_and_are_multiplied_by_their_scale() {
-    let header = json!({
-        "__metadata__": metadata(),
-        "embeddings": {"dtype": "U8", "shape": [3, 1], "data_offsets": [0, 3]},
-        "scales": {"dtype": "F32", "shape": [3], "data_offsets": [3, 15]},
-    });
     let data = [
         vec![0, 0x78, 0xF0],
-        [9.0, 1.0, 2.0_f32].map(f32::to_le_bytes).concat(),
+        [9, 2, -4_i16].map(i16::to_le_bytes).concat(),
     ]
     .concat();
-    let file = safetensors(&header.to_string(), &data);
+    let file = safetensors(&i4_header().to_string(), &data);
     // The low four bits come first; level 7.5 would be 0.
-    assert_eq!(embedded(file.clone(), "word"), [-15.0, 15.0]);
+    assert_eq!(embedded(file.clone(), "word"), [15.0, -15.0]);
     assert_eq!(embedded(file, "!!!"), [0.5, -0.5]);
 }
 

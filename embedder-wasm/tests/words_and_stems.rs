@@ -43,7 +43,7 @@ fn token_ids_and_word_counts_are_those_of_the_specification() {
 #[test]
 fn embeddings_of_all_lengths_are_those_of_the_specification() {
     let model = Model::new(golden_weights());
-    assert_eq!(model.header().embedding_dim, 24);
+    assert_eq!(model.header().embedding_dim, 56);
     let mut values_compared = 0;
     for line in golden_lines() {
         let text = line["text"].as_str().unwrap();

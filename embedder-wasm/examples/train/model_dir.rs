@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::str::FromStr;
 
-use embedder_wasm::weights::{Dtype, VALUES_IN_AN_I4_BYTE, Weights};
+use embedder_wasm::weights::{Dtype, I4_OFFSET, VALUES_IN_AN_I4_BYTE, Weights};
 use serde_json::json;
 
 use crate::table::Table;
@@ -73,25 +73,25 @@ pub fn read_weights(path: &Path) -> Result<(Weights, Vec<f32>), String> {
             .map(|value| f32::from_le_bytes(*value))
             .collect()
     };
-    let scales = floats(weights.scales());
     let rows = match weights.header.dtype {
         Dtype::F32 => floats(weights.embeddings()),
         Dtype::I8 => weights
             .embeddings()
             .chunks(dim)
-            .zip(scales)
+            .zip(floats(weights.scales()))
             .flat_map(|(row, scale)| row.iter().map(move |&byte| f32::from(byte as i8) * scale))
             .collect(),
         Dtype::I4 => weights
             .embeddings()
             .chunks(dim / VALUES_IN_AN_I4_BYTE)
-            .zip(scales)
+            .zip(weights.scales().as_chunks().0)
             .flat_map(|(row, scale)| {
+                let scale = f32::from(i16::from_le_bytes(*scale)) * weights.header.scale_unit;
                 let levels = row
                     .iter()
                     .map(|byte| byte & 0x0F)
                     .chain(row.iter().map(|byte| byte >> 4));
-                levels.map(move |level| (f32::from(level) - 7.5) * scale)
+                levels.map(move |level| (f32::from(level) - I4_OFFSET) * scale)
             })
             .collect(),
     };

@@ -13,7 +13,8 @@ import numpy as np
 import regex
 import snowballstemmer
 
-ROWS, DIM, LEXICAL_DIM, LEXICAL_WEIGHT, MAX_WORDS = 40, 8, 16, 0.7, 50
+# A row has 20 bytes: the 16 that readers take at once, and four more.
+ROWS, DIM, LEXICAL_DIM, LEXICAL_WEIGHT, MAX_WORDS, SCALE_UNIT = 40, 40, 16, 0.7, 50, 0.0001
 MASK = (1 << 64) - 1
 UNSPACED = [(0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x3005, 0x3007), (0x3040, 0x30FF),
             (0x31F0, 0x31FF), (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0xFF66, 0xFF9F),
@@ -108,14 +109,14 @@ def embed(text, model, dimensions):
 def main():
     random = np.random.default_rng(7)
     levels = random.integers(0, 16, (ROWS, DIM))
-    scales = random.uniform(0.01, 0.2, ROWS).astype("<f4")
+    scales = random.integers(100, 32768, ROWS).astype("<i2")
     scales[0] = 0
     model = {
         "idf": random.integers(1, 256, 32).astype(np.uint8),
-        "table": (levels - 7.5) * scales[:, None].astype(float),
+        "table": (levels - 7.5) * scales[:, None].astype(float) * SCALE_UNIT,
     }
     tensors = {
-        "scales": ("F32", scales),
+        "scales": ("I16", scales),
         "idf": ("U8", model["idf"]),
         "embeddings": ("U8", (levels[:, : DIM // 2] | levels[:, DIM // 2 :] << 4).astype(np.uint8)),
     }
@@ -123,6 +124,7 @@ def main():
     header["__metadata__"] = {
         "format": "embeddings-worker", "name": "golden", "tokenizer": "words-and-stems", "normalize": "true",
         "max_seq_len": str(MAX_WORDS), "lexical_dim": str(LEXICAL_DIM), "lexical_weight": str(LEXICAL_WEIGHT),
+        "scale_unit": str(SCALE_UNIT),
     }
     for name, (dtype, values) in tensors.items():
         end = len(data) + values.nbytes
