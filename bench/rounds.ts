@@ -57,6 +57,7 @@ async function untilIdle(server: RunningServer): Promise<void> {
 }
 
 export function speed(rounds: Round[]): string {
-  return `${count(median(rounds.map((round) => round.perSecond)))} requests/s, ${
+  const perSecond = median(rounds.map((round) => round.perSecond));
+  return `${perSecond < 10 ? perSecond.toFixed(1) : count(perSecond)} requests/s, ${
     count(median(rounds.map((round) => round.cpuMicroseconds)))} µs`;
 }
