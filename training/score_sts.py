@@ -1,6 +1,7 @@
 """Scores a weights file on one file of rated sentence pairs, beside TF-IDF, and fails below a floor.
 
-    python training/score_sts.py --embed target/release/examples/embed --weights FILE --pairs DATA/eval/stsb/dev.tsv.gz --floor 70
+    python training/score_sts.py --embed target/release/examples/embed --weights FILE --dimensions 384 \
+        --pairs DATA/eval/stsb/dev.tsv.gz --floor 77
 
 A check of a minute's work, with numpy alone; training/evaluate.py measures all sets with mteb's evaluators.
 """
@@ -22,6 +23,7 @@ def main() -> None:
     parser.add_argument("--embed", required=True, help="the native embedder, embedder-wasm/examples/embed.rs")
     parser.add_argument("--weights", required=True, help="the weights file")
     parser.add_argument("--pairs", type=Path, required=True, help="a .tsv.gz with the columns score, s1 and s2")
+    parser.add_argument("--dimensions", required=True, help="the first N values of each vector")
     parser.add_argument("--floor", type=float, required=True, help="fail below this, Spearman x 100")
     options = parser.parse_args()
     with gzip.open(options.pairs, "rt", encoding="utf-8", newline="") as lines:
@@ -29,7 +31,8 @@ def main() -> None:
     ratings = [float(row["score"]) for row in rows]
     first, second = [row["s1"] for row in rows], [row["s2"] for row in rows]
 
-    vectors = embed([options.embed, options.weights, "--format", "f32"], first + second)
+    command = [options.embed, options.weights, "--format", "f32", "--dimensions", options.dimensions]
+    vectors = embed(command, first + second)
     score = spearman(ratings, (vectors[: len(rows)] * vectors[len(rows) :]).sum(axis=1))
     baseline = spearman(ratings, tf_idf_cosines(first, second))
     print(f"{options.pairs}: Spearman x 100 {score:.1f}; TF-IDF {baseline:.1f}; floor {options.floor:.1f}")
