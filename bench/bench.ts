@@ -1,4 +1,4 @@
-// What the README's table says, measured: `npm run bench`, or `npm run bench -- --quick` in under a minute.
+// What the README's table says, measured: `npm run bench`, or `npm run bench -- --quick` in about a minute.
 //
 // Plain workerd has one core and the load generator the other. Each row is measured beside its ceiling, which
 // does the least that the same work can take; the two alternate in short rounds, so that whatever else the machine
@@ -12,10 +12,11 @@ import { PROJECT_ROOT, runAsCommand, SHIPPED_WEIGHTS } from "../scripts/project.
 import { compareColdStarts } from "./cold-start.js";
 import { compareEmbedders, type EmbedderRows } from "./embedder.js";
 import { checkForWrk, sendLoad } from "./load.js";
-import { count, median, ratio, spread } from "./numbers.js";
-import { makeTexts } from "./texts.js";
-import { bundledModules, cpuMilliseconds, residentBytes, startWorkerd } from "./workerd.js";
-import type { RunningServer } from "./workerd.js";
+import { count, median, ratio, spread, table, type Row } from "./numbers.js";
+import { compareWithPeers } from "./peers.js";
+import { alternate, speed } from "./rounds.js";
+import { makeEnglishTexts, makeTexts } from "./texts.js";
+import { bundledModules, residentBytes, startWorkerd, type RunningServer } from "./workerd.js";
 
 const CONSTANT_WORKER = join(PROJECT_ROOT, "bench", "constant-worker.js");
 const ORIGINAL_DESIGN = join(PROJECT_ROOT, "bench", "original-design.js");
@@ -51,15 +52,10 @@ const WORKLOADS: Workload[] = [
   { name: "one text of 250 words, base64", texts: makeTexts(1, 250), base64: true, reach: 0.8 },
   { name: "2048 short texts, base64", texts: makeTexts(2048, WORDS_OF_A_SHORT_TEXT), base64: true, reach: 0.5 },
 ];
-
-interface Row {
-  work: string;
-  measured: string;
-  ceiling: string;
-  ratio: string;
-  spread: string;
-  reach: string;
-}
+const PEER_WORKLOADS = [
+  { name: "one short English text, base64", texts: makeEnglishTexts(1, WORDS_OF_A_SHORT_TEXT), base64: true },
+  { name: "100 short English texts, base64", texts: makeEnglishTexts(100, WORDS_OF_A_SHORT_TEXT), base64: true },
+];
 
 void runAsCommand(import.meta.url, main);
 
@@ -85,6 +81,9 @@ async function measure(workerPath: string, weightsPath: string, kvFolder: string
   const rows: Row[] = [];
   for (const workload of WORKLOADS) rows.push(await compareWithConstant(workload, startWorker, settings));
   rows.push(await compareWithOriginalDesign(startWorker, kvFolder, settings));
+  progress("what users would pick instead");
+  const peerWorkloads = PEER_WORKLOADS.map((workload) => ({ ...workload, body: requestBody(workload) }));
+  rows.push(...(await compareWithPeers(peerWorkloads, startWorker, settings)));
   rows.push(...coldStartRows(await compareColdStarts(workerPath, kvFolder, settings.coldStarts)));
   rows.push(await compareMemory(startWorker, readFileSync(weightsPath).byteLength, settings));
   rows.push(...embedderRows(await compareEmbedders({ weightsPath, kvFolder, dimensions, rounds: settings.rounds })));
@@ -101,12 +100,10 @@ async function compareWithConstant(workload: Workload, startWorker: () => Promis
   const [measured, ceiling] = await alternate([worker, constant], body, { ...settings, connections });
   const ratios = measured!.map((round, i) => round.perSecond / ceiling![i]!.perSecond);
   await Promise.all([worker.stop(), constant.stop()]);
-  const cpu = median(measured!.map((round) => round.cpuMicroseconds));
   return {
     work: workload.name,
-    measured: `${count(median(measured!.map((round) => round.perSecond)))} requests/s, ${count(cpu)} µs of CPU each`,
-    ceiling: `${count(median(ceiling!.map((round) => round.perSecond)))} requests/s, ${
-      count(median(ceiling!.map((round) => round.cpuMicroseconds)))} µs`,
+    measured: `${speed(measured!)} of CPU each`,
+    ceiling: speed(ceiling!),
     ratio: `${ratio(median(ratios))} (by CPU ${ratio(median(measured!.map((round, i) =>
       ceiling![i]!.cpuMicroseconds / round.cpuMicroseconds)))})`,
     spread: spread(ratios),
@@ -131,29 +128,6 @@ async function compareWithOriginalDesign(startWorker: () => Promise<RunningServe
     spread: spread(ratios),
     reach: ">= 50 times",
   };
-}
-
-interface Round {
-  perSecond: number;
-  cpuMicroseconds: number;
-}
-
-/** One round of each server in turn; the first one warms up and does not count. */
-async function alternate(servers: RunningServer[], body: string, settings: Settings & { connections: number }): Promise<Round[][]> {
-  const { rounds, seconds, connections } = settings;
-  const results: Round[][] = servers.map(() => []);
-  for (let round = 0; round <= rounds; round++) {
-    for (const [i, server] of servers.entries()) {
-      const cpuBefore = cpuMilliseconds(server.pid);
-      const load = await sendLoad(`${server.url}/v1/embeddings`, body, { connections, seconds });
-      if (load.failures > 0 || load.requests === 0) {
-        throw new Error(`${load.failures} of ${load.requests} requests failed: the figures would mean nothing`);
-      }
-      const cpuMicroseconds = ((cpuMilliseconds(server.pid) - cpuBefore) * 1000) / load.requests;
-      if (round > 0) results[i]!.push({ perSecond: load.requests / load.seconds, cpuMicroseconds });
-    }
-  }
-  return results;
 }
 
 function coldStartRows({ toFirstAnswer, ownCpuMilliseconds }: Awaited<ReturnType<typeof compareColdStarts>>): Row[] {
@@ -226,7 +200,7 @@ function embedderRows({ embedWasm, embedNative, sum, writerWasm, writerNative }:
   return rows;
 }
 
-function requestBody({ texts, base64 }: Workload): string {
+function requestBody({ texts, base64 }: Pick<Workload, "texts" | "base64">): string {
   return JSON.stringify({
     model: "text-embedding-3-small",
     input: texts.length === 1 ? texts[0] : texts,
@@ -245,12 +219,6 @@ async function embed(server: RunningServer, body: string): Promise<ArrayBuffer> 
   const response = await fetch(`${server.url}/v1/embeddings`, { method: "POST", body, headers: { "content-type": "application/json" } });
   if (response.status !== 200) throw new Error(`the Worker answered ${response.status}: ${await response.text()}`);
   return response.arrayBuffer();
-}
-
-function table(rows: Row[]): string {
-  const head = "| work | measured | ceiling | ratio | lowest to highest | reach |\n|---|---|---|---|---|---|";
-  return [head, ...rows.map(({ work, measured, ceiling, ratio, spread, reach }) =>
-    `| ${[work, measured, ceiling, ratio, spread, reach].join(" | ")} |`)].join("\n");
 }
 
 function millions(values: number[]): string {

@@ -1,5 +1,20 @@
 // How the benchmarks sum up their rounds and print them.
 
+export interface Row {
+  work: string;
+  measured: string;
+  ceiling: string;
+  ratio: string;
+  spread: string;
+  reach: string;
+}
+
+export function table(rows: Row[]): string {
+  const head = "| work | measured | ceiling | ratio | lowest to highest | reach |\n|---|---|---|---|---|---|";
+  return [head, ...rows.map(({ work, measured, ceiling, ratio, spread, reach }) =>
+    `| ${[work, measured, ceiling, ratio, spread, reach].join(" | ")} |`)].join("\n");
+}
+
 export function median(values: number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = sorted.length >> 1;

@@ -8,6 +8,21 @@ export function makeTexts(count: number, wordsEach: number): string[] {
   return Array.from({ length: count }, () => Array.from({ length: wordsEach }, () => wordOfRank(zipfRank(random()))).join(" "));
 }
 
+/** Of everyday words, for models that cut a word that they do not know into pieces and take time for each. */
+export function makeEnglishTexts(count: number, wordsEach: number): string[] {
+  const random = seededRandom(1);
+  const word = (): string => EVERYDAY_WORDS[Math.floor(random() * EVERYDAY_WORDS.length)]!;
+  return Array.from({ length: count }, () => Array.from({ length: wordsEach }, word).join(" "));
+}
+
+const EVERYDAY_WORDS = (
+  "time year people way day man woman child world life hand part place week company system program question work " +
+  "government number night point home water room mother area money story fact month lot right study book eye job word " +
+  "business issue side kind head house service friend father power hour game line end member law car city community " +
+  "name president team minute idea body information back parent face others level office door health person art war " +
+  "history party result change morning reason research girl guy moment air teacher force education"
+).split(" ");
+
 /** P(rank) is about 1 / rank. */
 function zipfRank(uniform: number): number {
   return Math.floor(DISTINCT_WORDS ** uniform);

@@ -1,22 +1,24 @@
 // Scores a model through the endpoint on local evaluation files: `npm run evaluate -- --data DIR`. Starts the
 // Worker with the shipped weights (or `--weights FILE`) unless `--url` names a running one, and leaves the
 // scoring to training/evaluate.py, which takes all other flags.
-import { spawn, spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { startService } from "../test/harness.js";
 import { PROJECT_ROOT, runAsCommand, SHIPPED_WEIGHTS, UserError } from "./project.js";
+import { EVALUATION_COMMAND, findPython } from "./python.js";
 import { readWeights } from "./weights.js";
 
 const SCORER = join("training", "evaluate.py");
-const REQUIREMENTS = join("training", "requirements-evaluate.txt");
-const IS_WINDOWS = process.platform === "win32";
 
 void runAsCommand(import.meta.url, main);
 
 async function main(): Promise<void> {
   const { url, weights, passedOn } = parseFlags(process.argv.slice(2));
-  const python = findPython();
+  const python = findPython(["mteb"]);
+  if (python === undefined) {
+    throw new UserError(`no Python with the package mteb was found (looked at PYTHON, .venv and the path); make one with:
+  ${EVALUATION_COMMAND}`);
+  }
   if (url !== undefined) {
     process.exitCode = await score(python, url, passedOn);
     return;
@@ -53,21 +55,6 @@ function parseFlags(args: string[]): { url: string | undefined; weights: string 
     throw new UserError("--url measures the model that is served there: leave out --weights, or leave out --url");
   }
   return { url: own["url"], weights: own["weights"], passedOn };
-}
-
-/** A Python that has what the scorer imports: PYTHON, the project's .venv, or the one on the path. */
-function findPython(): string {
-  const inVenv = join(".venv", IS_WINDOWS ? "Scripts" : "bin", "python");
-  const candidates = [process.env["PYTHON"], join(PROJECT_ROOT, inVenv), "python3", "python"];
-  for (const python of candidates) {
-    if (python === undefined || (python.startsWith(PROJECT_ROOT) && !existsSync(python))) continue;
-    const probe = "import importlib.util as i, sys; sys.exit(0 if i.find_spec('mteb') else 1)";
-    if (spawnSync(python, ["-c", probe]).status === 0) return python;
-  }
-  throw new UserError(
-    "no Python with the package mteb was found (looked at PYTHON, .venv and the path); make one with:\n" +
-      `  ${IS_WINDOWS ? "python" : "python3"} -m venv .venv\n  ${inVenv} -m pip install -r ${REQUIREMENTS}`,
-  );
 }
 
 function score(python: string, url: string, args: string[]): Promise<number> {

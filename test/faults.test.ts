@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { describe, it } from "node:test";
 import OpenAI from "openai";
-import { fromBase64, seededWeights, startService, type Service, type ServiceOptions } from "./harness.js";
+import { fromBase64, seededWeights, withService, type Service, type ServiceOptions } from "./harness.js";
 import { TRAPPING_BYTES, trapOnLongTexts } from "./trapping-wasm.js";
 
 const MODELS = [17n, 18n].map((seed) => {
@@ -17,15 +17,6 @@ const [MODEL, NEXT_MODEL] = MODELS as [(typeof MODELS)[number], (typeof MODELS)[
 /** A KV entry, as test/faulty-kv.js reads one. */
 const entry = ({ weights, metadata }: typeof MODEL, bytes = weights.byteLength): Response =>
   new Response(weights.slice(0, bytes), { headers: { "x-metadata": metadata } });
-
-async function withService(options: ServiceOptions, work: (service: Service) => Promise<void>): Promise<void> {
-  const service = await startService(options);
-  try {
-    await work(service);
-  } finally {
-    await service.stop();
-  }
-}
 
 /** The embeddings of TEXTS by each model, by version: what every answer is compared with. */
 const TEXTS = Array.from({ length: 20 }, (_, i) => `text ${i} of the ${["cat", "dog", "bird"][i % 3]}`);

@@ -54,6 +54,16 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
   };
 }
 
+/** A service that lives as long as the work with it. */
+export async function withService(options: ServiceOptions, work: (service: Service) => Promise<void>): Promise<void> {
+  const service = await startService(options);
+  try {
+    await work(service);
+  } finally {
+    await service.stop();
+  }
+}
+
 async function miniflareOptions(options: ServiceOptions): Promise<MiniflareOptions> {
   const workerPath = await bundle();
   const folder = dirname(workerPath);

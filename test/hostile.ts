@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { bundledModules, residentBytes, startWorkerd, type RunningServer } from "../bench/workerd.js";
 import { bundle } from "../scripts/bundle.js";
-import { seededWeights, startService, type ServiceOptions } from "./harness.js";
+import { seededWeights, withService } from "./harness.js";
 import { trapInLaterChunks } from "./trapping-wasm.js";
 
 const MEGABYTE = 1e6;
@@ -146,15 +146,6 @@ describe("messages", () => {
     }
   });
 });
-
-async function withService(options: ServiceOptions, work: (service: Awaited<ReturnType<typeof startService>>) => Promise<void>): Promise<void> {
-  const service = await startService(options);
-  try {
-    await work(service);
-  } finally {
-    await service.stop();
-  }
-}
 
 function write(socket: Socket, text: string): Promise<void> {
   return new Promise((resolve, reject) => socket.write(text, (error) => (error ? reject(error) : resolve())));

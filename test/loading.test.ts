@@ -2,21 +2,12 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { describe, it } from "node:test";
-import type { Service, ServiceOptions } from "./harness.js";
-import { seededWeights, startService } from "./harness.js";
+import type { ServiceOptions } from "./harness.js";
+import { seededWeights, withService } from "./harness.js";
 import { TRAPPING_BYTES, trapOnLongTexts } from "./trapping-wasm.js";
 
 const WEIGHTS = seededWeights({ vocabSize: 64, dimensions: 8, maxSeqLen: 16 });
 const HELLO = { model: "m", input: "hello" };
-
-async function withService(options: ServiceOptions, work: (service: Service) => Promise<void>): Promise<void> {
-  const service = await startService(options);
-  try {
-    await work(service);
-  } finally {
-    await service.stop();
-  }
-}
 
 async function assertUnavailable(response: Response, message: string): Promise<void> {
   assert.deepEqual(await response.json(), { error: { message, type: "server_error", param: null, code: "model_unavailable" } });

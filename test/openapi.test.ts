@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import document from "../openapi.json" with { type: "json" };
 import { PROJECT_ROOT } from "../scripts/project.js";
-import { fromBase64, startService, type Service, type ServiceOptions } from "./harness.js";
+import { fromBase64, startService, withService, type Service, type ServiceOptions } from "./harness.js";
 
 interface ErrorExample {
   value: { error: { code: string; type: string } };
@@ -112,7 +112,7 @@ for (const [name, response] of Object.entries(errorResponses)) {
       assert.ok(request !== undefined, `nothing here gets ${code}`);
       const options =
         provoked?.service ?? (name === "Unauthorized" ? { bindings: { API_KEY: "secret" } } : undefined);
-      await withService(options, async (target) => {
+      await withOwnOrShared(options, async (target) => {
         let answer = await send(target, request);
         for (let i = 1; i < (provoked?.times ?? 1) && answer.ok; i++) answer = await send(target, request);
         assert.deepEqual(await answer.json(), example.value);
@@ -220,15 +220,9 @@ function assertHasHeaders(answer: Response, headers: Record<string, { $ref: stri
 }
 
 /** A service with these options; without any, the one that all share. */
-async function withService(
+function withOwnOrShared(
   options: ServiceOptions | undefined,
   use: (service: Service) => Promise<void>,
 ): Promise<void> {
-  if (options === undefined) return use(service);
-  const started = await startService(options);
-  try {
-    await use(started);
-  } finally {
-    await started.stop();
-  }
+  return options === undefined ? use(service) : withService(options, use);
 }

@@ -36,6 +36,17 @@ test("package.json has no dependency that is not for development", () => {
   assert.deepEqual(Object.keys((manifest as { dependencies?: object }).dependencies ?? {}), []);
 });
 
+test("every crate is this repository's own or from crates.io, with its checksum", () => {
+  const lock = readFileSync(join(PROJECT_ROOT, "Cargo.lock"), "utf8");
+  const crates = lock.split("[[package]]").slice(1).map((entry) => Object.fromEntries(
+    [...entry.matchAll(/^(name|source|checksum) = "(.+)"$/gm)].map(([, key, value]) => [key, value])));
+  assert.deepEqual(crates.filter(({ source }) => source === undefined).map(({ name }) => name), ["embedder-wasm"]);
+  for (const { name, source, checksum } of crates.filter(({ name }) => name !== "embedder-wasm")) {
+    assert.match(source!, /^registry\+.*\/crates\.io-index$/, name);
+    assert.match(checksum ?? "", /^[0-9a-f]{64}$/, name);
+  }
+});
+
 /** All that a file of the Worker imports, and what that imports: paths from the root, or `npm:` and the specifier. */
 function importsFrom(path: string, found = new Map<string, true>()): Map<string, true> {
   const file = join(PROJECT_ROOT, path);

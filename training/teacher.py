@@ -39,7 +39,7 @@ def main() -> None:
     else:
         teacher = TorchTeacher(options.device, options.max_tokens, options.precision)
     shards = [*shards_of("words", options.words, options), *shards_of("texts", options.texts, options)]
-    remaining = [shard for shard in shards if not shard.vectors_file.exists()]
+    remaining = [shard for shard in shards if not shard.is_done()]
     texts_left, characters_left = count(remaining)
     texts_done, characters_done, start = 0, 0, time.monotonic()
     for shard in remaining:
@@ -95,12 +95,22 @@ class Shard:
         self.texts_file = out / f"{name}-{number:03}.txt"
         self.vectors_file = out / f"{name}-{number:03}.safetensors"
 
+    def is_done(self) -> bool:
+        if not self.vectors_file.exists():
+            return False
+        if self.texts_file.read_text(encoding="utf-8") != self.lines():
+            raise SystemExit(f"{self.texts_file} holds other texts: remove its folder, or name another with --out")
+        return True
+
     def write(self, vectors: numpy.ndarray) -> None:
         """The vectors appear last and whole: a reader that sees them can rely on both files."""
-        self.texts_file.write_text("".join(text + "\n" for text in self.texts), encoding="utf-8")
+        self.texts_file.write_text(self.lines(), encoding="utf-8")
         unfinished = self.vectors_file.with_suffix(".unfinished")
         save_file({"vectors": vectors.astype(numpy.float16)}, unfinished)
         unfinished.rename(self.vectors_file)
+
+    def lines(self) -> str:
+        return "".join(text + "\n" for text in self.texts)
 
 
 def shards_of(name: str, file: Path | None, options: argparse.Namespace) -> list[Shard]:

@@ -3,7 +3,7 @@ import OpenAI from "openai";
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { setTimeout } from "node:timers/promises";
-import { seededWeights, startService, type Service, type ServiceOptions } from "../harness.js";
+import { seededWeights, startService, withService, type Service } from "../harness.js";
 import { installedVersion } from "./service.js";
 
 const MODEL = "text-embedding-3-small";
@@ -121,15 +121,6 @@ test("weights that stay away raise InternalServerError when the retries are used
 async function earlyInPeriod(): Promise<void> {
   const milliseconds = Date.now() % 10_000;
   if (milliseconds > 5_000) await setTimeout(10_000 - milliseconds);
-}
-
-async function withService(options: ServiceOptions, use: (service: Service) => Promise<void>): Promise<void> {
-  const service = await startService(options);
-  try {
-    await use(service);
-  } finally {
-    await service.stop();
-  }
 }
 
 function clientOf(service: Service, options: ConstructorParameters<typeof OpenAI>[0] = {}): OpenAI {

@@ -1,0 +1,155 @@
+"""What becomes of raw sets: cleaned, capped, without the texts of evaluation sets, the same bytes for the same seed."""
+
+import gzip
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import prepare
+import pytest
+
+PROGRAM = Path(prepare.__file__)
+
+
+def write_table(file: Path, *rows: tuple[str, ...]) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with gzip.open(file, "wt", encoding="utf-8", newline="") as out:
+        out.writelines("\t".join(row) + "\n" for row in rows)
+
+
+def columns_of_every_set() -> dict[str, tuple[str, ...]]:
+    """What prepare.py reads of each raw set; all but one are left empty."""
+    pairs = ("anchor", "positive")
+    return {
+        "arxiv_title_abstract/pairs": ("title", "abstract"),
+        "enwiki_part/paragraphs": ("page_id", "title", "section", "paragraph"),
+        "medquad/pairs": ("question", "answer"),
+        "msdocs/pairs": (*pairs, "kind"),
+        "nli_small/pairs": ("premise", "hypothesis", "label"),
+        "pubmedqa/pairs": pairs,
+        "squad_question_sentence/pairs": ("question", "sentence"),
+        "stackexchange_small/pairs": pairs,
+        "tldr_pages/pairs": pairs,
+        "wordnet/synsets": ("synset", "lemmas", "gloss", "examples", "hypernyms"),
+    }
+
+
+TLDR = [(f"command number {i}", f"what the command number {i} does to files") for i in range(50)]
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    for name, header in columns_of_every_set().items():
+        write_table(tmp_path / "train" / f"{name}.tsv.gz", header, *(TLDR if name == "tldr_pages/pairs" else []))
+    return tmp_path
+
+
+def prepared(data: Path, *arguments: str, hash_seed: str = "0") -> dict[str, str]:
+    """Everything that a run writes, by path."""
+    out = data / "out"
+    command = [sys.executable, str(PROGRAM), "--data", str(data / "train"), "--out", str(out), *arguments]
+    subprocess.run(command, check=True, capture_output=True, env={"PYTHONHASHSEED": hash_seed})
+    return {str(file.relative_to(out)): file.read_text(encoding="utf-8") for file in sorted(out.rglob("*")) if file.is_file()}
+
+
+def test_the_same_seed_gives_the_same_bytes_whatever_python_hashes_strings_to(data):
+    first = prepared(data, "--texts", "40", "--seed", "3", hash_seed="1")
+    assert prepared(data, "--texts", "40", "--seed", "3", hash_seed="2") == first
+    assert len(first["texts.txt"].splitlines()) == 40
+
+
+def test_another_seed_shuffles_the_same_pairs_otherwise(data):
+    first, second = (prepared(data, "--seed", seed)["pairs/tldr_pages.tsv"].splitlines() for seed in "12")
+    assert first != second
+    assert sorted(first) == sorted(second) == sorted("\t".join(pair) for pair in TLDR)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kept"),
+    [((), 50), (("--cap", "7"), 7), (("--rows", "9"), 9), (("--rows", "9", "--cap", "7"), 7)],
+)
+def test_at_most_the_cap_is_kept_and_at_most_the_rows_are_read(data, arguments, kept):
+    lines = prepared(data, *arguments)["pairs/tldr_pages.tsv"].splitlines()
+    assert len(lines) == kept
+    if "--rows" in arguments:
+        assert set(lines) <= {"\t".join(pair) for pair in TLDR[:9]}
+
+
+def test_pairs_and_teacher_texts_with_an_evaluation_text_are_left_out(data):
+    anchor, positive = TLDR[4]
+    write_table(data / "eval" / "sts" / "test.tsv.gz", ("score", "s1", "s2"), ("1", positive.upper() + "!", "a b"))
+    files = prepared(data, "--texts", "1000", "--exclude", str(data / "eval"))
+    lines = files["pairs/tldr_pages.tsv"].splitlines()
+    assert len(lines) == 49
+    assert f"{anchor}\t{positive}" not in lines
+    assert positive not in files["texts.txt"].splitlines()
+
+
+def test_evaluation_texts_are_those_long_enough_to_be_somebodys(tmp_path):
+    write_table(tmp_path / "sts" / "test.tsv.gz", ("s1", "s2"), ("A man, playing: guitar.", "three short words"))
+    with gzip.open(tmp_path / "sts" / "corpus.jsonl.gz", "wt") as out:
+        out.write('{"_id": "1", "title": "The title of it", "text": "The text of the document"}\n')
+    assert prepare.evaluation_texts(tmp_path) == {"a man playing guitar", "the title of it", "the text of the document"}
+    assert prepare.evaluation_texts(None) == set()
+
+
+@pytest.mark.parametrize(
+    ("pairs", "kept", "excluded"),
+    [
+        ([("a  b\n c", "d\te")], [("a b c", "d e")], 0),
+        ([("", "something")], [], 0),
+        ([("?!", "something")], [], 0),
+        ([("The same text", "the same, text!")], [], 0),
+        ([("one", "two"), ("One", "two."), ("two", "one")], [("one", "two")], 0),
+        ([("a secret sentence of it", "other")], [], 1),
+        ([("other", "A secret sentence, of it")], [], 1),
+        ([("lemma: a secret sentence of it", "other")], [], 1),
+        ([("x " * 300, "y")], [("x " * 255 + "x", "y")], 0),
+    ],
+    ids=["white space", "no anchor", "no word", "itself", "repeated", "anchor", "positive", "gloss", "long"],
+)
+def test_finish_pairs(pairs, kept, excluded):
+    result = prepare.finish_pairs(iter(pairs), {"a secret sentence of it"})
+    assert (result.kept, result.excluded) == (kept, excluded)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("It is a first one. It is a second one.", ["It is a first one.", "It is a second one."]),
+        ("Too short. This is long enough here.", ["This is long enough here."]),
+        ("He met Dr. Smith in the town. They talked about it.", ["He met Dr. Smith in the town.", "They talked about it."]),
+        ("A version 1.2 of it came out. and no capital", ["A version 1.2 of it came out. and no capital"]),
+    ],
+)
+def test_sentences(text, expected):
+    assert prepare.sentences(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("tokenised", "text"),
+    [
+        ("the -lrb- old -rrb- house , it 's here .", "the (old) house, it's here."),
+        ("do n't ``say'' that !", 'don\'t "say" that!'),
+    ],
+)
+def test_detokenise(tokenised, text):
+    assert prepare.detokenise(tokenised) == text
+
+
+def test_a_short_text_is_taken_whole_and_a_passage_in_sentences_and_slices():
+    passage = " ".join(f"This is the sentence number {i} of the passage." for i in range(20))
+    words = passage.split()
+    assert prepare.texts_of("a short text", random.Random(1)) == ["a short text"]
+    for seed in range(20):
+        texts = prepare.texts_of(passage, random.Random(seed))
+        assert 1 <= len(texts) <= prepare.MAX_SENTENCES + 1
+        assert all(text in passage and len(text.split()) <= prepare.MAX_TEXT_WORDS for text in texts)
+    assert len(words) > prepare.MAX_TEXT_WORDS
+
+
+def test_a_missing_column_is_named(tmp_path):
+    write_table(tmp_path / "set" / "pairs.tsv.gz", ("anchor", "other"))
+    with pytest.raises(SystemExit, match="'positive' is not in list; the columns are"):
+        list(prepare.columns(tmp_path, "set/pairs", "anchor", "positive"))
