@@ -358,11 +358,11 @@ interface EmbeddingsFormat {
 function embed(context: Context, model: LoadedModel, texts: string[], format: EmbeddingsFormat): Response {
   const { sizes } = context;
   try {
-    const truncated = embedTexts(model, texts, format.dimensions, sizes);
+    const isOneChunk = texts.length <= embedder.embeddingsPerChunk(format.dimensions, format.base64);
+    embedder.begin(texts.length, format.dimensions, isOneChunk ? format.base64 : undefined);
+    const truncated = embedTexts(model, texts, sizes);
     const tail = answerTail(format.modelName, sizes.tokens, truncated);
-    const body = texts.length <= embedder.embeddingsPerChunk(format.dimensions, format.base64)
-      ? pieceOfAnswer(0, format.base64, tail)
-      : streamedAnswer(texts.length, format, tail);
+    const body = isOneChunk ? pieceOfAnswer(0, format.base64, tail) : streamedAnswer(texts.length, format, tail);
     return respond(context, body, 200, {
       "content-type": JSON_TYPE,
       ...(truncated.length > 0 && { "x-truncated-inputs": String(truncated.length) }),
@@ -380,8 +380,7 @@ interface TruncatedInput {
 }
 
 /** Leaves the vectors in wasm memory and tells which texts were longer than the model reads. */
-function embedTexts(model: LoadedModel, texts: string[], dimensions: number, sizes: Context["sizes"]): TruncatedInput[] {
-  embedder.begin(texts.length, dimensions);
+function embedTexts(model: LoadedModel, texts: string[], sizes: Context["sizes"]): TruncatedInput[] {
   for (let first = 0; first < texts.length;) {
     let end = first;
     let length = 0;

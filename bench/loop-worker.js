@@ -21,7 +21,7 @@ export default {
 };
 
 function embedAll(texts) {
-  embedder.begin(texts.length, dimensions);
+  embedder.begin(texts.length, dimensions, undefined);
   new Uint32Array(memory.buffer, embedder.textLengthsAddress(texts.length), texts.length).set(texts.map(({ length }) => length));
   const text = texts.join("\n");
   const input = bytes(embedder.inputAddress(text.length * 3), text.length * 3);

@@ -11,7 +11,7 @@ export default {
     const weights = new Uint8Array(await env.EMBEDDINGS_MODEL.get("model-weights", "arrayBuffer"));
     bytes(embedder.weightsAddress(weights.byteLength), weights.byteLength).set(weights);
     embedder.loadModel();
-    embedder.begin(1, JSON.parse(embedder.modelHeader()).dimensions);
+    embedder.begin(1, JSON.parse(embedder.modelHeader()).dimensions, format === "base64");
     const text = new TextEncoder().encode(input);
     bytes(embedder.inputAddress(text.byteLength), text.byteLength).set(text);
     new Uint32Array(memory.buffer, embedder.textLengthsAddress(1), 1)[0] = input.length;

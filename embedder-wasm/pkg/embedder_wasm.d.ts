@@ -5,8 +5,10 @@ declare function __wbg_reset_state(): void;
 
 /**
  * Begins a request of `count` texts: makes room for their vectors, and forgets those of the one before.
+ * With a format, base64 or float, the vectors are written as they are made, and `writeEmbeddings` need
+ * only be asked for all of them at once; without, they are kept.
  */
-export function begin(count: number, dimensions: number): void;
+export function begin(count: number, dimensions: number, base64?: boolean | null): void;
 
 /**
  * Embeds texts and returns how many words they have together; the model reads the first
@@ -86,7 +88,7 @@ export type InitInput = RequestInfo | URL | Response | BufferSource | WebAssembl
 
 export interface InitOutput {
     readonly memory: WebAssembly.Memory;
-    readonly begin: (a: number, b: number) => void;
+    readonly begin: (a: number, b: number, c: number) => void;
     readonly embedTexts: (a: number, b: number) => [number, number, number];
     readonly embeddingsPerChunk: (a: number, b: number) => number;
     readonly inputAddress: (a: number) => number;

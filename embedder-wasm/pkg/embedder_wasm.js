@@ -12,12 +12,15 @@ function __wbg_reset_state () {
 
 /**
  * Begins a request of `count` texts: makes room for their vectors, and forgets those of the one before.
+ * With a format, base64 or float, the vectors are written as they are made, and `writeEmbeddings` need
+ * only be asked for all of them at once; without, they are kept.
  * @param {number} count
  * @param {number} dimensions
+ * @param {boolean | null} [base64]
  */
-export function begin(count, dimensions) {
+export function begin(count, dimensions, base64) {
     __wbg_call_guard();
-    wasm.begin(count, dimensions);
+    wasm.begin(count, dimensions, isLikeNone(base64) ? 0xFFFFFF : base64 ? 1 : 0);
 }
 
 /**
@@ -251,6 +254,10 @@ function getUint8ArrayMemory0() {
         cachedUint8ArrayMemory0 = new Uint8Array(wasm.memory.buffer);
     }
     return cachedUint8ArrayMemory0;
+}
+
+function isLikeNone(x) {
+    return x === undefined || x === null;
 }
 
 let __wbg_reinit_scheduled = false;

@@ -1,7 +1,7 @@
 /* tslint:disable */
 /* eslint-disable */
 export const memory: WebAssembly.Memory;
-export const begin: (a: number, b: number) => void;
+export const begin: (a: number, b: number, c: number) => void;
 export const embedTexts: (a: number, b: number) => [number, number, number];
 export const embeddingsPerChunk: (a: number, b: number) => number;
 export const inputAddress: (a: number) => number;

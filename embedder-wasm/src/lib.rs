@@ -36,11 +36,15 @@ struct State {
     vectors: Vec<f32>,
     count: usize,
     dimensions: usize,
+    /// Where vectors do not wait for the last one: each is written into `output` as soon as it is made,
+    /// while the processor's caches hold it, and its place in `vectors` is the next one's.
+    written_at_once: Option<EncodingFormat>,
     /// Of the texts of one request.
     word_counts: Vec<u32>,
     tokens_read: usize,
     /// A chunk of the answer; as long as the longest one so far.
     output: Vec<u8>,
+    output_bytes: usize,
 }
 
 impl State {
@@ -50,6 +54,26 @@ impl State {
             self.vectors.reserve_exact(values - self.vectors.len());
             self.vectors.resize(values, 0.0);
         }
+    }
+
+    fn make_output_room(&mut self, bytes: usize) {
+        if self.output.len() < bytes {
+            self.output.reserve_exact(bytes - self.output.len());
+            self.output.resize(bytes, 0);
+        }
+    }
+
+    fn begin_output(
+        &mut self,
+        count: usize,
+        dimensions: usize,
+        format: EncodingFormat,
+        first_index: usize,
+    ) {
+        let head = if first_index == 0 { ANSWER_HEAD } else { b"" };
+        self.make_output_room(head.len() + count * max_element_bytes(dimensions, format));
+        self.output[..head.len()].copy_from_slice(head);
+        self.output_bytes = head.len();
     }
 }
 
@@ -128,10 +152,19 @@ pub fn model_header() -> String {
 }
 
 /// Begins a request of `count` texts: makes room for their vectors, and forgets those of the one before.
+/// With a format, base64 or float, the vectors are written as they are made, and `writeEmbeddings` need
+/// only be asked for all of them at once; without, they are kept.
 #[wasm_bindgen]
-pub fn begin(count: usize, dimensions: usize) {
+pub fn begin(count: usize, dimensions: usize, base64: Option<bool>) {
     with_state(|state| {
-        state.make_room(count * dimensions);
+        state.written_at_once = base64.map(encoding_format);
+        match state.written_at_once {
+            Some(format) => {
+                state.make_room(dimensions);
+                state.begin_output(count, dimensions, format, 0);
+            }
+            None => state.make_room(count * dimensions),
+        }
         state.count = 0;
         state.dimensions = dimensions;
         state.word_counts.clear();
@@ -176,9 +209,21 @@ pub fn embed_texts(byte_length: usize, only_count: bool) -> Result<usize, JsErro
                     words_read: 0,
                 }
             } else {
-                let start = state.count * state.dimensions;
+                let (index, dimensions) = (state.count, state.dimensions);
                 state.count += 1;
-                model.embed(text, &mut state.vectors[start..start + state.dimensions])
+                let start = if state.written_at_once.is_some() {
+                    0
+                } else {
+                    index * dimensions
+                };
+                let vector = &mut state.vectors[start..start + dimensions];
+                let count = model.embed(text, vector);
+                if let Some(format) = state.written_at_once {
+                    let output = &mut state.output[state.output_bytes..];
+                    state.output_bytes +=
+                        write_embeddings(output, vector, dimensions, index, format);
+                }
+                count
             };
             words += count.words;
             state.tokens_read += count.words_read;
@@ -218,6 +263,7 @@ pub fn word_counts_address() -> *const u32 {
 pub fn vectors_address(count: usize, dimensions: usize) -> *mut f32 {
     with_state(|state| {
         state.make_room(count * dimensions);
+        state.written_at_once = None;
         state.count = count;
         state.dimensions = dimensions;
         state.vectors.as_mut_ptr()
@@ -236,23 +282,16 @@ pub fn embeddings_per_chunk(dimensions: usize, base64: bool) -> usize {
 #[wasm_bindgen(js_name = writeEmbeddings)]
 pub fn write_answer(first_index: usize, base64: bool, tail_room: usize) -> usize {
     with_state(|state| {
-        let format = encoding_format(base64);
-        let room = ANSWER_HEAD.len() + state.count * max_element_bytes(state.dimensions, format);
-        if state.output.len() < room + tail_room {
-            state.output.resize(room + tail_room, 0);
+        if state.written_at_once.is_none() {
+            let (format, dimensions) = (encoding_format(base64), state.dimensions);
+            state.begin_output(state.count, dimensions, format, first_index);
+            let output = &mut state.output[state.output_bytes..];
+            let vectors = &state.vectors[..state.count * dimensions];
+            state.output_bytes +=
+                write_embeddings(output, vectors, dimensions, first_index, format);
         }
-        let mut end = 0;
-        if first_index == 0 {
-            state.output[..ANSWER_HEAD.len()].copy_from_slice(ANSWER_HEAD);
-            end = ANSWER_HEAD.len();
-        }
-        end + write_embeddings(
-            &mut state.output[end..],
-            &state.vectors[..state.count * state.dimensions],
-            state.dimensions,
-            first_index,
-            format,
-        )
+        state.make_output_room(state.output_bytes + tail_room);
+        state.output_bytes
     })
 }
 

@@ -5,6 +5,7 @@ use crate::weights::{Dtype, I4_OFFSET, VALUES_IN_AN_I4_BYTE, Weights};
 /// So many rows wait before they are added: their loads from far memory are under way together, and the
 /// sum is read and written once for all of them.
 const ROWS_AT_ONCE: usize = 32;
+const CACHE_LINE_BYTES: usize = 64;
 
 /// Adds rows to `sum` in the order in which they come, column by column, so that the result has the
 /// bits that adding them one by one gives. Ends with `finish`.
@@ -71,9 +72,17 @@ impl<'a> RowSum<'a> {
                     self.levels.move_to(self.sum, self.table.scale_unit);
                 }
                 let mut rows = [LevelRow::default(); ROWS_AT_ONCE];
+                let mut touched = 0;
                 for (row, id) in rows.iter_mut().zip(waiting) {
                     *row = self.table.level_row(*id);
+                    touched ^= row
+                        .bytes
+                        .iter()
+                        .step_by(CACHE_LINE_BYTES)
+                        .fold(0, |all, byte| all ^ byte);
                 }
+                // All lines of all rows are on their way at once, before the first is needed: wasm has no prefetch.
+                std::hint::black_box(touched);
                 self.levels.add(&rows[..waiting.len()]);
             }
         }
