@@ -1,4 +1,5 @@
-// The first request of an isolate, which loads the weights, beside that of a Worker that reads and drops them.
+// The first request of an isolate, which loads the weights, beside those of Workers that read them from KV as well,
+// and either drop or keep what they read.
 import { join } from "node:path";
 import { PROJECT_ROOT } from "../scripts/project.js";
 import { bundledModules, cpuMilliseconds, startWorkerd } from "./workerd.js";
@@ -7,27 +8,34 @@ import type { WorkerFiles } from "./workerd.js";
 const KV_READER = join(PROJECT_ROOT, "bench", "kv-reader.js");
 const BODY = JSON.stringify({ model: "m", input: "The first text that this isolate sees", encoding_format: "base64" });
 
-export interface ColdStarts {
-  /** Milliseconds from the request to the whole answer, in pairs of neighbours. */
-  toFirstAnswer: { worker: number; reader: number }[];
-  /** CPU of the Worker's process beyond that of the reader's, of each pair. */
-  ownCpuMilliseconds: number[];
+export interface FirstRequest {
+  /** From the request to the whole answer. */
+  milliseconds: number;
+  /** CPU milliseconds of the process meanwhile. */
+  cpu: number;
 }
 
-export async function compareColdStarts(workerPath: string, kvFolder: string, count: number): Promise<ColdStarts> {
-  const results: ColdStarts = { toFirstAnswer: [], ownCpuMilliseconds: [] };
-  // The first pair brings the file into the page cache.
+/** Neighbours in time. */
+export interface ColdStart {
+  worker: FirstRequest;
+  dropping: FirstRequest;
+  keeping: FirstRequest;
+}
+
+export async function compareColdStarts(workerPath: string, kvFolder: string, count: number): Promise<ColdStart[]> {
+  const results: ColdStart[] = [];
   for (let i = 0; i <= count; i++) {
-    const worker = await firstRequest({ modules: bundledModules(workerPath), kvFolder });
-    const reader = await firstRequest({ modules: [KV_READER], kvFolder });
-    if (i === 0) continue;
-    results.toFirstAnswer.push({ worker: worker.milliseconds, reader: reader.milliseconds });
-    results.ownCpuMilliseconds.push(worker.cpu - reader.cpu);
+    results.push({
+      worker: await firstRequest({ modules: bundledModules(workerPath), kvFolder }),
+      dropping: await firstRequest({ modules: [KV_READER], kvFolder }),
+      keeping: await firstRequest({ modules: [KV_READER], kvFolder, bindings: { KEEP: true } }),
+    });
   }
-  return results;
+  // The first one brings the file into the page cache.
+  return results.slice(1);
 }
 
-async function firstRequest(worker: WorkerFiles): Promise<{ milliseconds: number; cpu: number }> {
+async function firstRequest(worker: WorkerFiles): Promise<FirstRequest> {
   const server = await startWorkerd(worker);
   const cpuBefore = cpuMilliseconds(server.pid);
   const started = performance.now();
