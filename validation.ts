@@ -16,24 +16,28 @@ const MAX_JSON_CONTAINERS = 10_000;
 /** What a message quotes of a value that it refuses. */
 const MAX_QUOTED_CHARACTERS = 50;
 
-export type ErrorCode =
-  | "invalid_json"
-  | "missing_required_parameter"
-  | "invalid_type"
-  | "invalid_value"
-  | "array_above_max_length"
-  | "max_tokens_per_request"
-  | "request_too_large"
-  | "unsupported_media_type"
-  | "invalid_api_key"
-  | "unknown_url"
-  | "method_not_allowed"
-  | "model_not_found"
-  | "rate_limit_exceeded"
-  | "model_unavailable"
-  | "internal_error";
+/** Every way in which a request fails, with the status and the type of its answer. */
+export const ERRORS = {
+  invalid_json: { status: 400, type: "invalid_request_error" },
+  missing_required_parameter: { status: 400, type: "invalid_request_error" },
+  invalid_type: { status: 400, type: "invalid_request_error" },
+  invalid_value: { status: 400, type: "invalid_request_error" },
+  array_above_max_length: { status: 400, type: "invalid_request_error" },
+  max_tokens_per_request: { status: 400, type: "invalid_request_error" },
+  request_too_large: { status: 413, type: "invalid_request_error" },
+  unsupported_media_type: { status: 415, type: "invalid_request_error" },
+  invalid_api_key: { status: 401, type: "invalid_request_error" },
+  unknown_url: { status: 404, type: "invalid_request_error" },
+  method_not_allowed: { status: 405, type: "invalid_request_error" },
+  model_not_found: { status: 404, type: "invalid_request_error" },
+  rate_limit_exceeded: { status: 429, type: "rate_limit_error" },
+  model_unavailable: { status: 503, type: "server_error" },
+  internal_error: { status: 500, type: "server_error" },
+} as const;
 
-/** A request that is refused; worker.ts has the table from codes to answers. */
+export type ErrorCode = keyof typeof ERRORS;
+
+/** A request that is refused. */
 export class ApiError extends Error {
   constructor(
     readonly code: ErrorCode,
@@ -48,6 +52,12 @@ export class ApiError extends Error {
 
 const utf8Decoder = new TextDecoder("utf-8", { fatal: false, ignoreBOM: false });
 const strictUtf8Decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
+
+export function checkContentType(contentType: string | null): void {
+  if (contentType === "application/json" || contentType === null) return;
+  if (/^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i.test(contentType.trim())) return;
+  throw new ApiError("unsupported_media_type", `The content type must be application/json; got ${quoted(contentType)}.`);
+}
 
 /** A body as JSON. */
 export function parseJson(body: Uint8Array): unknown {
@@ -197,6 +207,59 @@ const SPECIAL_TOKENS: Record<number, string> = {
   100260: "<|fim_suffix|>",
   100276: "<|endofprompt|>",
 };
+
+/** The texts of the cl100k_base ids; public/cl100k_base.bin, which scripts/build-cl100k.ts makes. */
+export interface TokenTable {
+  /** The whole file. */
+  bytes: Uint8Array;
+  /** [TOKEN_ID_COUNT + 1]: where in `bytes` the text of each id starts, and where the last one ends. */
+  starts: Uint32Array;
+}
+
+/** A u32 with the number of ids, the length of each one's text as a byte, the texts in the order of their ids. */
+export function readTokenTable(file: ArrayBuffer): TokenTable {
+  const bytes = new Uint8Array(file);
+  const count = bytes.length < 4 ? 0 : new DataView(file).getUint32(0, true);
+  if (count !== TOKEN_ID_COUNT) throw new Error(`the table holds ${count} token ids, expected ${TOKEN_ID_COUNT}`);
+  const starts = new Uint32Array(count + 1);
+  let start = 4 + count;
+  for (let id = 0; id < count; id++) {
+    starts[id] = start;
+    start += bytes[4 + id] ?? 0;
+  }
+  starts[count] = start;
+  if (start !== bytes.length) throw new Error(`the table has ${bytes.length} bytes; its lengths add up to ${start}`);
+  return { bytes, starts };
+}
+
+/** The texts that the token ids of a request stand for, of at most `maxBytes` bytes. */
+export function decodeTokenIds(table: TokenTable, input: (string | number[])[], maxBytes: number): string[] {
+  // One id can stand for 128 bytes: the texts behind a body may not be larger than a body.
+  let textBytes = 0;
+  for (const item of input) if (typeof item !== "string") textBytes += decodedBytes(table, item);
+  if (textBytes > maxBytes) {
+    throw new ApiError("request_too_large",
+      `The token ids in 'input' may stand for at most ${maxBytes} bytes of text; got ${textBytes}.`);
+  }
+  // Bytes that are no UTF-8 become U+FFFD; a byte order mark is text like any other.
+  const decoder = new TextDecoder("utf-8", { fatal: false, ignoreBOM: true });
+  return input.map((item) => (typeof item === "string" ? item : decoder.decode(textOfTokenIds(table, item))));
+}
+
+function textOfTokenIds(table: TokenTable, ids: number[]): Uint8Array {
+  const { bytes, starts } = table;
+  const text = new Uint8Array(decodedBytes(table, ids));
+  let length = 0;
+  for (const id of ids) {
+    // A token has six bytes on average: a loop is faster here than a view and a copy for each.
+    for (let at = starts[id]!; at < starts[id + 1]!; at++) text[length++] = bytes[at]!;
+  }
+  return text;
+}
+
+function decodedBytes({ starts }: TokenTable, ids: number[]): number {
+  return ids.reduce((total, id) => total + starts[id + 1]! - starts[id]!, 0);
+}
 
 function missingParameter(field: string): ApiError {
   return new ApiError("missing_required_parameter", `The field '${field}' is required; got nothing.`, field);

@@ -1,13 +1,14 @@
 /**
  * The OpenAI Embeddings API on Cloudflare Workers. Read from top to bottom, this file is the story of a
- * request: bindings and limits, fetch and routes, keys, the handlers, bodies, embedding, loading, errors
- * and headers. What a request may say stands in validation.ts.
+ * request: bindings and limits, fetch and routes, keys, the handlers, bodies, embedding, loading, answers.
+ * What a request may say, and how one fails, stands in validation.ts.
  */
 import * as embedder from "./embedder-wasm/pkg/embedder_wasm.js";
 import embedderModule from "./embedder-wasm/pkg/embedder_wasm_bg.wasm";
 import openApi from "./openapi.json";
-import { ApiError, MAX_REQUEST_TOKENS, MAX_TEXTS, parseEmbeddingsRequest, parseJson, quoted, TOKEN_ID_COUNT } from "./validation";
-import type { ErrorCode } from "./validation";
+import { ApiError, checkContentType, decodeTokenIds, ERRORS, MAX_REQUEST_TOKENS, MAX_TEXTS, parseEmbeddingsRequest, parseJson,
+  quoted, readTokenTable } from "./validation";
+import type { TokenTable } from "./validation";
 
 export interface Env {
   /** Holds the weights. */
@@ -27,9 +28,6 @@ const MAX_BODY_BYTES = 8 * 1024 * 1024;
 /** A refused upload is read up to here, so that its sender reads the refusal and not a reset connection. */
 const MAX_DRAIN_BYTES = 32 * 1024 * 1024;
 const MAX_DRAIN_MILLISECONDS = 10_000;
-/** What Workers KV holds in one value. */
-const MAX_WEIGHTS_BYTES = 25 * 1024 * 1024;
-const MAX_WEIGHTS_HEAD_BYTES = 1024 * 1024;
 /** Large enough for few round trips into KV's stream, small beside the weights. */
 const WEIGHTS_CHUNK_BYTES = 512 * 1024;
 /** Below this, UTF-8 at its longest is small beside what wasm memory holds anyway. */
@@ -111,14 +109,16 @@ async function answerRequest(context: Context): Promise<Response> {
   const path = readPath(request);
   if (request.method === "OPTIONS") return preflight(context);
   const route = ROUTES[path] ?? (path.startsWith("/v1/models/") ? MODEL_ROUTE : undefined);
-  if (route === undefined) return serveOtherAsset(context);
-  if (request.method !== route.method && !(request.method === "HEAD" && route.method === "GET")) {
+  if (route === undefined) return serveAsset(context, path);
+  const methods = route.method === "GET" ? ["GET", "HEAD"] : [route.method];
+  if (!methods.includes(request.method)) {
     throw new ApiError("method_not_allowed",
-      `${path} answers ${route.method}; got ${request.method}.`, null, { allow: allowedMethods(route) });
+      `${path} answers ${route.method}; got ${request.method}.`, null, { allow: [...methods, "OPTIONS"].join(", ") });
   }
   if (route.api) {
     const key = authenticate(request, env);
-    if (env.RATE_LIMITER !== undefined) await checkRateLimit(env.RATE_LIMITER, key ?? clientAddress(request));
+    // By the key, which is verified, where there are keys: a made-up one does not evade the limit.
+    if (env.RATE_LIMITER) await checkRateLimit(env.RATE_LIMITER, key ?? `address:${request.headers.get("cf-connecting-ip")}`);
   }
   return route.handle(context, path);
 }
@@ -140,8 +140,8 @@ async function refuse(context: Context, error: unknown): Promise<Response> {
 /** Returns which key was sent, or undefined where there are none. */
 function authenticate(request: Request, env: Env): string | undefined {
   if (!env.API_KEY) return undefined;
+  // A secret of commas alone lets nobody in, rather than everybody.
   const keys = env.API_KEY.split(",").map((key) => key.trim()).filter((key) => key !== "");
-  if (keys.length === 0) return undefined;
   const header = request.headers.get("authorization");
   if (header === null) throw invalidApiKey("No API key was sent: expected the header 'Authorization: Bearer <key>'.");
   const sent = utf8Encoder.encode(/^Bearer +(.*)$/i.exec(header)?.[1]?.trim() ?? "");
@@ -162,11 +162,6 @@ function invalidApiKey(message: string): ApiError {
   return new ApiError("invalid_api_key", message, null, { "www-authenticate": "Bearer" });
 }
 
-/** What the rate limit counts by where there are no keys. */
-function clientAddress(request: Request): string {
-  return `address:${request.headers.get("cf-connecting-ip") ?? ""}`;
-}
-
 async function checkRateLimit(limiter: RateLimit, client: string): Promise<void> {
   const { success } = await limiter.limit({ key: client });
   if (success) return;
@@ -179,16 +174,17 @@ async function checkRateLimit(limiter: RateLimit, client: string): Promise<void>
 
 async function createEmbeddings(context: Context): Promise<Response> {
   const { request, env, ctx, sizes } = context;
-  checkContentType(request);
+  checkContentType(request.headers.get("content-type"));
   const body = await readBody(request, sizes);
   const { input, model: modelName, base64, dimensions } = parseEmbeddingsRequest(parseJson(body));
   sizes.inputs = input.length;
   // Token ids need their table; text, which is what most people send, does not wait for it.
   const isText = input.every((item) => typeof item === "string");
-  const texts = isText ? input : decodeTokenIds(await tokenTable(env, ctx), input);
-  let model = sharedModel.value ?? (await loadedModel(env, ctx));
-  // From here to the last vector there is no pause; a trap in another request may have come just before.
-  while (model !== sharedModel.value) model = await loadedModel(env, ctx);
+  const texts = isText ? input : decodeTokenIds(await sharedTokenTable.get(env, ctx), input, MAX_BODY_BYTES);
+  // A trap in another request may take the model away again before this one goes on.
+  while (sharedModel.value === undefined) await sharedModel.get(env, ctx);
+  // From here to the last vector there is no pause.
+  const model = sharedModel.value;
   if (dimensions !== undefined && (dimensions < 1 || dimensions > model.dimensions)) {
     throw new ApiError("invalid_value",
       `'dimensions' must be from 1 to ${model.dimensions} with this model; got ${dimensions}.`, "dimensions");
@@ -197,14 +193,14 @@ async function createEmbeddings(context: Context): Promise<Response> {
 }
 
 async function listModels(context: Context): Promise<Response> {
-  return respondJson(context, { object: "list", data: [describeModel(await loadedModel(context.env, context.ctx))] });
+  return respondJson(context, { object: "list", data: [describeModel(await sharedModel.get(context.env, context.ctx))] });
 }
 
 const MODEL_ROUTE: Route = { method: "GET", api: true, handle: retrieveModel };
 
 async function retrieveModel(context: Context, path: string): Promise<Response> {
   const id = decodePath(path.slice("/v1/models/".length));
-  const model = await loadedModel(context.env, context.ctx);
+  const model = await sharedModel.get(context.env, context.ctx);
   if (id !== model.name) {
     throw new ApiError("model_not_found", `The model ${quoted(id)} does not exist; this endpoint serves '${model.name}'.`,
       "model");
@@ -228,7 +224,7 @@ function describeModel(model: LoadedModel): object {
 }
 
 async function reportHealth(context: Context): Promise<Response> {
-  return respondJson(context, describeHealth(await loadedModel(context.env, context.ctx)));
+  return respondJson(context, describeHealth(await sharedModel.get(context.env, context.ctx)));
 }
 
 function describeHealth({ name, dimensions, dtype }: LoadedModel): object {
@@ -237,7 +233,7 @@ function describeHealth({ name, dimensions, dtype }: LoadedModel): object {
 
 /** openapi.json with the figures of the loaded model; without a model it is still true, only less exact. */
 async function describeApi(context: Context): Promise<Response> {
-  const model = await loadedModel(context.env, context.ctx).catch(() => undefined);
+  const model = await sharedModel.get(context.env, context.ctx).catch(() => undefined);
   if (model === undefined) return respondJson(context, openApi);
   const { schemas } = openApi.components;
   const figures = {
@@ -249,33 +245,17 @@ async function describeApi(context: Context): Promise<Response> {
   return respondJson(context, { ...openApi, components: { ...openApi.components, schemas: { ...schemas, ...figures } } });
 }
 
-async function serveAsset(context: Context): Promise<Response> {
+async function serveAsset(context: Context, path: string): Promise<Response> {
   const { request, env } = context;
-  const asset = await env.ASSETS?.fetch(request);
-  if (asset === undefined || asset.status === 404) throw unknownUrl(request);
-  return respond(context, asset.body, asset.status, Object.fromEntries(asset.headers));
-}
-
-function serveOtherAsset(context: Context): Promise<Response> {
-  const { method } = context.request;
-  if (method !== "GET" && method !== "HEAD") throw unknownUrl(context.request);
-  return serveAsset(context);
-}
-
-function unknownUrl(request: Request): ApiError {
-  const path = new URL(request.url).pathname;
+  const asset = ["GET", "HEAD"].includes(request.method) ? await env.ASSETS?.fetch(request) : undefined;
+  if (asset !== undefined && asset.status !== 404) {
+    return respond(context, asset.body, asset.status, Object.fromEntries(asset.headers));
+  }
   const hint = `/v1${path}` in ROUTES ? " The base URL of clients ends in /v1." : "";
-  return new ApiError("unknown_url", `Unknown request URL: ${request.method} ${path}.${hint}`);
+  throw new ApiError("unknown_url", `Unknown request URL: ${request.method} ${path}.${hint}`);
 }
 
 // ------------------------------------------------------------------------------------------------ bodies
-
-function checkContentType(request: Request): void {
-  const contentType = request.headers.get("content-type");
-  if (contentType === JSON_TYPE || contentType === null) return;
-  if (/^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i.test(contentType.trim())) return;
-  throw new ApiError("unsupported_media_type", `The content type must be application/json; got ${quoted(contentType)}.`);
-}
 
 /**
  * A body whose length is stated ends there, by the rules of HTTP: it is read in one piece, at a quarter of what
@@ -289,6 +269,7 @@ async function readBody(request: Request, sizes: Context["sizes"]): Promise<Uint
     throw new ApiError("invalid_json", `The body broke off before its ${statedBytes} bytes were here.`);
   });
   sizes.bytes = body.byteLength;
+  if (body.byteLength > MAX_BODY_BYTES) throw tooLarge(sizes.bytes);
   return new Uint8Array(body);
 }
 
@@ -304,12 +285,17 @@ async function countBody(request: Request, sizes: Context["sizes"]): Promise<Uin
     const start = sizes.bytes;
     sizes.bytes += value.byteLength;
     if (sizes.bytes > MAX_BODY_BYTES) {
-      sizes.bytes += await drain(reader);
-      throw new ApiError("request_too_large", `The body may have at most ${MAX_BODY_BYTES} bytes; got ${
-        sizes.bytes > MAX_DRAIN_BYTES ? `more than ${MAX_DRAIN_BYTES}` : sizes.bytes}.`);
+      const drained = await drain(reader);
+      sizes.bytes += drained.byteLength;
+      throw tooLarge(sizes.bytes, drained.ended);
     }
     body = start === 0 ? value : appended(body, start, value);
   }
+}
+
+function tooLarge(byteLength: number, isWhole = true): ApiError {
+  return new ApiError("request_too_large",
+    `The body may have at most ${MAX_BODY_BYTES} bytes; got ${isWhole ? byteLength : `more than ${byteLength}`}.`);
 }
 
 /**
@@ -327,8 +313,8 @@ function appended(buffer: Uint8Array, length: number, chunk: Uint8Array): Uint8A
   return whole;
 }
 
-/** Reads what is left of an upload that is refused, and returns how many bytes that was. */
-async function drain(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<number> {
+/** Reads what is left of an upload that is refused: how many bytes that was, and whether it came to its end. */
+async function drain(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<{ byteLength: number; ended: boolean }> {
   let byteLength = 0;
   const reading = (async () => {
     while (byteLength <= MAX_DRAIN_BYTES) {
@@ -336,11 +322,11 @@ async function drain(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<n
       if (done) return true;
       byteLength += value.byteLength;
     }
-    return undefined;
+    return false;
   })();
-  const ended = await settledWithin(MAX_DRAIN_MILLISECONDS, reading.catch(() => true));
-  if (ended === undefined) await reader.cancel().catch(() => {});
-  return byteLength;
+  const ended = await settledWithin(MAX_DRAIN_MILLISECONDS, reading.catch(() => true)) ?? false;
+  if (!ended) await reader.cancel().catch(() => {});
+  return { byteLength, ended };
 }
 
 // --------------------------------------------------------------------------------------------- embedding
@@ -352,19 +338,20 @@ interface EmbeddingsFormat {
 }
 
 /**
- * Runs without a pause from the first text to the answer's body, which is a copy: what lies in wasm memory is
- * overwritten by the next request.
+ * Runs without a pause from the first text to the Response. What lies in wasm memory is overwritten by the next
+ * request: `new Response` copies the bytes that it is given, by its specification, and a streamed answer copies its own.
  */
 function embed(context: Context, model: LoadedModel, texts: string[], format: EmbeddingsFormat): Response {
   const { sizes } = context;
   try {
     const isOneChunk = texts.length <= embedder.embeddingsPerChunk(format.dimensions, format.base64);
+    // With a format each vector is written into the answer as it is made; without, all wait in wasm memory.
     embedder.begin(texts.length, format.dimensions, isOneChunk ? format.base64 : undefined);
     const truncated = embedTexts(model, texts, sizes);
     const tail = answerTail(format.modelName, sizes.tokens, truncated);
     const body = isOneChunk ? pieceOfAnswer(0, format.base64, tail) : streamedAnswer(texts.length, format, tail);
     return respond(context, body, 200, {
-      "content-type": JSON_TYPE,
+      "content-type": "application/json",
       ...(truncated.length > 0 && { "x-truncated-inputs": String(truncated.length) }),
     });
   } catch (error) {
@@ -379,7 +366,7 @@ interface TruncatedInput {
   tokens_read: number;
 }
 
-/** Leaves the vectors in wasm memory and tells which texts were longer than the model reads. */
+/** Tells which texts were longer than the model reads. */
 function embedTexts(model: LoadedModel, texts: string[], sizes: Context["sizes"]): TruncatedInput[] {
   for (let first = 0; first < texts.length;) {
     let end = first;
@@ -462,13 +449,13 @@ function streamedAnswer(count: number, { base64, dimensions }: EmbeddingsFormat,
   }
 }
 
-/** The elements of `data` for the vectors in wasm memory, and the answer's tail, where it is given. */
+/** The elements of `data`, and behind them the answer's tail, where it is given: a view of wasm memory. */
 function pieceOfAnswer(firstIndex: number, base64: boolean, tail: string): Uint8Array<ArrayBuffer> {
-  const tailRoom = tail.length * 3;
-  const byteLength = embedder.writeEmbeddings(firstIndex, base64, tailRoom);
+  const tailBytes = utf8Encoder.encode(tail);
+  const byteLength = embedder.writeEmbeddings(firstIndex, base64, tailBytes.byteLength);
   const address = embedder.outputAddress();
-  const { written } = utf8Encoder.encodeInto(tail, wasmBytes(address + byteLength, tailRoom));
-  return wasmBytes(address, byteLength + written);
+  wasmBytes(address + byteLength, tailBytes.byteLength).set(tailBytes);
+  return wasmBytes(address, byteLength + tailBytes.byteLength);
 }
 
 const NO_BYTES: Uint8Array = new Uint8Array(0);
@@ -478,6 +465,7 @@ function wasmBytes(address: number, byteLength: number): Uint8Array<ArrayBuffer>
   return new Uint8Array(wasmMemory(), address, byteLength);
 }
 
+/** `initSync` returns what the instance in use exports, and makes none where there is one. */
 function wasmMemory(): ArrayBuffer {
   return embedder.initSync(EMBEDDER_MODULE).memory.buffer as ArrayBuffer;
 }
@@ -513,8 +501,7 @@ class SharedLoad<T> {
   constructor(private readonly load: (env: Env, proceed: () => boolean) => Promise<T | undefined>) {}
 
   async get(env: Env, ctx: ExecutionContext): Promise<T> {
-    const waits = LOAD_WAIT_MILLISECONDS / LOAD_IDLE_MILLISECONDS;
-    for (let wait = 0; wait < waits; wait++) {
+    for (let waited = 0; waited < LOAD_WAIT_MILLISECONDS; waited += LOAD_IDLE_MILLISECONDS) {
       if (this.value !== undefined) return this.value;
       const load = (this.current ??= this.start(env, ctx));
       const { progress } = load;
@@ -570,10 +557,6 @@ async function settledWithin<T>(milliseconds: number, promise: Promise<T>): Prom
 
 const sharedModel = new SharedLoad(loadModel);
 
-async function loadedModel(env: Env, ctx: ExecutionContext): Promise<LoadedModel> {
-  return sharedModel.value ?? sharedModel.get(env, ctx);
-}
-
 async function loadModel(env: Env, proceed: () => boolean): Promise<LoadedModel | undefined> {
   const key = modelKey(env);
   const started = Date.now();
@@ -607,6 +590,15 @@ class WeightsError extends Error {}
  */
 async function readWeights(stream: ReadableStream, proceed: () => boolean): Promise<number | undefined> {
   const reader = stream.getReader({ mode: "byob" });
+  try {
+    return await copyChunks(reader, proceed);
+  } finally {
+    // Where it ended early, KV need not send the rest.
+    void reader.cancel().catch(() => {});
+  }
+}
+
+async function copyChunks(reader: ReadableStreamBYOBReader, proceed: () => boolean): Promise<number | undefined> {
   let buffer = new ArrayBuffer(WEIGHTS_CHUNK_BYTES);
   let head = NO_BYTES;
   let total = 0;
@@ -624,8 +616,6 @@ async function readWeights(stream: ReadableStream, proceed: () => boolean): Prom
       if (total > 0) {
         address = embedder.weightsAddress(total);
         copyWeights(head, address, 0, total);
-      } else if (head.byteLength > MAX_WEIGHTS_HEAD_BYTES) {
-        throw new WeightsError(`its header is longer than ${MAX_WEIGHTS_HEAD_BYTES} bytes`);
       }
     }
     received += chunk.byteLength;
@@ -639,11 +629,10 @@ async function readWeights(stream: ReadableStream, proceed: () => boolean): Prom
   return received;
 }
 
+/** 0 until the header is whole; the embedder refuses one that is too long, or that describes too large a file. */
 function weightsLength(head: Uint8Array): number {
   wasmBytes(embedder.inputAddress(head.byteLength), head.byteLength).set(head);
-  const total = refusedByEmbedder(() => embedder.weightsLength(head.byteLength));
-  if (total > MAX_WEIGHTS_BYTES) throw new WeightsError(`expected at most ${MAX_WEIGHTS_BYTES} bytes; its header describes ${total}`);
-  return total;
+  return refusedByEmbedder(() => embedder.weightsLength(head.byteLength));
 }
 
 function copyWeights(chunk: Uint8Array, address: number, offset: number, total: number): void {
@@ -668,6 +657,7 @@ function recoverFromTrap(trap: WebAssembly.RuntimeError): ApiError {
   log({ event: "embedder_trapped", detail: String(trap) });
   sharedModel.forget();
   embedder.replaceInstance();
+  // The next call makes the new instance; until then `initSync` would return the old one.
   embedder.begin(0, 0);
   return modelUnavailable("The embedder failed and is being replaced.");
 }
@@ -696,23 +686,11 @@ function modelVersion(env: Env): string {
 
 // --------------------------------------------------------------------------------------------- token ids
 
-/** The texts of the cl100k_base ids; public/cl100k_base.bin, which scripts/build-cl100k.ts makes. */
-interface TokenTable {
-  /** The whole file. */
-  bytes: Uint8Array;
-  /** [TOKEN_ID_COUNT + 1]: where in `bytes` the text of each id starts, and where the last one ends. */
-  starts: Uint32Array;
-}
-
 /**
  * The table lies in the static assets: in the bundle it would add 415 kB (compressed) to the upload, and 2 ms of
  * CPU and 2.4 MB to every isolate, most of which never see a token id; fetched at need, it costs 8 ms once.
  */
 const sharedTokenTable = new SharedLoad(loadTokenTable);
-
-async function tokenTable(env: Env, ctx: ExecutionContext): Promise<TokenTable> {
-  return sharedTokenTable.value ?? sharedTokenTable.get(env, ctx);
-}
 
 async function loadTokenTable(env: Env): Promise<TokenTable> {
   try {
@@ -726,69 +704,7 @@ async function loadTokenTable(env: Env): Promise<TokenTable> {
   }
 }
 
-/** A u32 with the number of ids, the length of each one's text as a byte, the texts in the order of their ids. */
-function readTokenTable(file: ArrayBuffer): TokenTable {
-  const bytes = new Uint8Array(file);
-  const count = bytes.length < 4 ? 0 : new DataView(file).getUint32(0, true);
-  if (count !== TOKEN_ID_COUNT) throw new Error(`the table holds ${count} token ids, expected ${TOKEN_ID_COUNT}`);
-  const starts = new Uint32Array(count + 1);
-  let start = 4 + count;
-  for (let id = 0; id < count; id++) {
-    starts[id] = start;
-    start += bytes[4 + id] ?? 0;
-  }
-  starts[count] = start;
-  if (start !== bytes.length) throw new Error(`the table has ${bytes.length} bytes; its lengths add up to ${start}`);
-  return { bytes, starts };
-}
-
-function decodeTokenIds(table: TokenTable, input: (string | number[])[]): string[] {
-  // One id can stand for 128 bytes: the texts behind a body may not be larger than a body.
-  let textBytes = 0;
-  for (const item of input) if (typeof item !== "string") textBytes += decodedBytes(table, item);
-  if (textBytes > MAX_BODY_BYTES) {
-    throw new ApiError("request_too_large",
-      `The token ids in 'input' may stand for at most ${MAX_BODY_BYTES} bytes of text; got ${textBytes}.`);
-  }
-  // Bytes that are no UTF-8 become U+FFFD; a byte order mark is text like any other.
-  const decoder = new TextDecoder("utf-8", { fatal: false, ignoreBOM: true });
-  return input.map((item) => (typeof item === "string" ? item : decoder.decode(textOfTokenIds(table, item))));
-}
-
-function textOfTokenIds(table: TokenTable, ids: number[]): Uint8Array {
-  const { bytes, starts } = table;
-  const text = new Uint8Array(decodedBytes(table, ids));
-  let length = 0;
-  for (const id of ids) {
-    // A token has six bytes on average: a loop is faster here than a view and a copy for each.
-    for (let at = starts[id]!; at < starts[id + 1]!; at++) text[length++] = bytes[at]!;
-  }
-  return text;
-}
-
-function decodedBytes({ starts }: TokenTable, ids: number[]): number {
-  return ids.reduce((total, id) => total + starts[id + 1]! - starts[id]!, 0);
-}
-
-// ------------------------------------------------------------------------------------ errors and headers
-
-const ERRORS: Record<ErrorCode, { status: number; type: string }> = {
-  invalid_json: { status: 400, type: "invalid_request_error" },
-  missing_required_parameter: { status: 400, type: "invalid_request_error" },
-  invalid_type: { status: 400, type: "invalid_request_error" },
-  invalid_value: { status: 400, type: "invalid_request_error" },
-  array_above_max_length: { status: 400, type: "invalid_request_error" },
-  max_tokens_per_request: { status: 400, type: "invalid_request_error" },
-  request_too_large: { status: 413, type: "invalid_request_error" },
-  unsupported_media_type: { status: 415, type: "invalid_request_error" },
-  invalid_api_key: { status: 401, type: "invalid_request_error" },
-  unknown_url: { status: 404, type: "invalid_request_error" },
-  method_not_allowed: { status: 405, type: "invalid_request_error" },
-  model_not_found: { status: 404, type: "invalid_request_error" },
-  rate_limit_exceeded: { status: 429, type: "rate_limit_error" },
-  model_unavailable: { status: 503, type: "server_error" },
-  internal_error: { status: 500, type: "server_error" },
-};
+// ----------------------------------------------------------------------------------------------- answers
 
 function preflight(context: Context): Response {
   return respond(context, null, 204, {
@@ -800,12 +716,8 @@ function preflight(context: Context): Response {
   });
 }
 
-function allowedMethods(route: Route): string {
-  return route.method === "GET" ? "GET, HEAD, OPTIONS" : `${route.method}, OPTIONS`;
-}
-
 function respondJson(context: Context, value: object, status = 200, headers: Record<string, string> = {}): Response {
-  return respond(context, JSON.stringify(value), status, { "content-type": JSON_TYPE, ...headers });
+  return respond(context, JSON.stringify(value), status, { "content-type": "application/json", ...headers });
 }
 
 /** Every answer is made here. Bytes are copied at once, as `new Response` does by its specification. */
@@ -815,8 +727,6 @@ function respond({ request, requestId, env }: Context, body: BodyInit | null, st
   for (const name in headers) response.headers.set(name, headers[name]!);
   return response;
 }
-
-const JSON_TYPE = "application/json";
 
 let headersOfAll: { version: string; headers: Headers } | undefined;
 

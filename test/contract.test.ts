@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { connect } from "node:net";
 import { after, before, describe, it } from "node:test";
 import type { Service } from "./harness.js";
-import { startService } from "./harness.js";
+import { startService, withService } from "./harness.js";
 
 let service: Service;
 before(async () => void (service = await startService()));
@@ -182,6 +182,23 @@ describe("routes", () => {
       assert.equal(error.code, "method_not_allowed");
     });
   }
+
+  it("the page has its own content type and all headers of the API, also to HEAD and where the client has it already", async () => {
+    await withService({ assets: true }, async (service) => {
+      const page = await service.fetch("/");
+      assert.match(await page.text(), /^<!doctype html>/i);
+      const head = await service.fetch("/", { method: "HEAD" });
+      const unchanged = await service.fetch("/", { headers: { "if-none-match": page.headers.get("etag") ?? "" } });
+      assert.deepEqual([page, head, unchanged].map(({ status }) => status), [200, 200, 304]);
+      for (const answer of [page, head]) assert.match(answer.headers.get("content-type") ?? "", /^text\/html/);
+      assert.doesNotMatch(unchanged.headers.get("content-type") ?? "", /json/);
+      for (const answer of [page, head, unchanged]) {
+        assert.equal(answer.headers.get("access-control-allow-origin"), "*");
+        assert.equal(answer.headers.get("x-model-version"), "unknown");
+        assert.match(answer.headers.get("x-request-id") ?? "", /^req_/);
+      }
+    });
+  });
 
   it("GET /v1/models lists the served model with its limits", async () => {
     assert.deepEqual(await (await service.fetch("/v1/models")).json(), { object: "list", data: [MODEL] });

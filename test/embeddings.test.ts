@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
+import { Miniflare } from "miniflare";
 import { PROJECT_ROOT } from "../scripts/project.js";
 import type { Service } from "./harness.js";
 import { fromBase64, seededWeights, startService } from "./harness.js";
@@ -20,6 +21,28 @@ async function answerOf<T = number[]>(response: Response | Promise<Response>): P
   const text = await settled.text();
   assert.equal(settled.status, 200, text);
   return JSON.parse(text) as EmbeddingsAnswer<T>;
+}
+
+interface TensorBytes {
+  dtype: string;
+  shape: number[];
+  bytes: Uint8Array;
+}
+
+/** A weights file in the extended container. */
+function safetensors(tensors: Record<string, TensorBytes>, metadata: Record<string, string>): Uint8Array {
+  let end = 0;
+  const entries = Object.entries(tensors).map(([name, { dtype, shape, bytes }]) => {
+    const start = end;
+    end += bytes.byteLength;
+    return [name, { dtype, shape, data_offsets: [start, end] }] as const;
+  });
+  const header = Buffer.from(JSON.stringify({
+    __metadata__: { format: "embeddings-worker", name: "made-up", ...metadata }, ...Object.fromEntries(entries),
+  }));
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(header.byteLength));
+  return Buffer.concat([length, header, ...Object.values(tensors).map(({ bytes }) => bytes)]);
 }
 
 const norm = (vector: Iterable<number>): number => Math.hypot(...vector);
@@ -214,6 +237,58 @@ describe("golden vectors of the tokenizer words-and-stems, over HTTP", () => {
       assert.equal(answer.truncated?.[0]?.tokens ?? answer.usage.prompt_tokens, words, text);
     }
   });
+});
+
+describe("new Response, which is given a view of wasm memory", () => {
+  for (const byteLength of [100, 100_000]) {
+    it(`copies ${byteLength} bytes at once, before anything overwrites them`, async () => {
+      const script = `export default { fetch() {
+        const memory = new WebAssembly.Memory({ initial: 2 });
+        const bytes = new Uint8Array(memory.buffer, 0, ${byteLength}).fill(97);
+        const response = new Response(bytes);
+        bytes.fill(98);
+        memory.grow(1);
+        return response;
+      } };`;
+      const miniflare = new Miniflare({ modules: true, script });
+      try {
+        assert.equal(await (await miniflare.dispatchFetch("http://localhost")).text(), "a".repeat(byteLength));
+      } finally {
+        await miniflare.dispose();
+      }
+    });
+  }
+});
+
+describe("rows in 4 bits, over HTTP", () => {
+  // One word gives the row after padding and "unknown", one without a letter that of "unknown".
+  const [UNKNOWN, WORD] = ["!", "a"];
+  const ROW_BYTES = 35;
+  const scales = [7, -32_768, 32_767];
+  const rows = Array.from({ length: 3 }, (_, row) => Uint8Array.from({ length: ROW_BYTES }, (_, i) => (row * 101 + i * 37) % 256));
+  const level = (row: number, column: number): number =>
+    column < ROW_BYTES ? rows[row]![column]! & 0x0f : rows[row]![column - ROW_BYTES]! >> 4;
+  let service: Service;
+  before(async () => void (service = await startService({ weights: safetensors({
+    embeddings: { dtype: "U8", shape: [3, ROW_BYTES], bytes: Buffer.concat(rows) },
+    scales: { dtype: "I16", shape: [3], bytes: Buffer.from(Int16Array.from(scales).buffer) },
+  }, { tokenizer: "ascii-words", max_seq_len: "8192", normalize: "false", scale_unit: "0.25" }) })));
+  after(() => service.stop());
+
+  // Odd and even numbers of rows, more than are added at once, and more than one 32-bit sum holds.
+  for (const [unknown, word] of [[1, 0], [0, 1], [1, 1], [2, 1], [17, 15], [16, 17], [0, 4097], [8192, 0], [4000, 4192]] as const) {
+    it(`the mean of ${unknown} and ${word} rows is exact`, async () => {
+      const input = [...Array<string>(unknown).fill(UNKNOWN), ...Array<string>(word).fill(WORD)].join(" ");
+      for (const dimensions of [2 * ROW_BYTES, ROW_BYTES + 1, 3]) {
+        const { data } = await answerOf(service.embed({ model: "m", input, dimensions }));
+        data[0]!.embedding.forEach((value, column) => {
+          const sum = unknown * (level(1, column) - 7.5) * scales[1]! + word * (level(2, column) - 7.5) * scales[2]!;
+          const expected = (sum / (unknown + word)) * 0.25;
+          assert.ok(Math.abs(value - expected) <= Math.abs(expected) * 1e-6 + 0.01, `${value} instead of ${expected} [${column}]`);
+        });
+      }
+    });
+  }
 });
 
 /** The shortest decimal that reads back to the same f32, found by trying: toPrecision rounds to nearest. */

@@ -76,6 +76,12 @@ describe("memory", () => {
     });
   }
 
+  it("a model's name of 8 MB is echoed whole", async () => {
+    const name = "m".repeat(8_000_000);
+    const answer = (await (await embed(JSON.stringify({ model: name, input: "a" }))).json()) as { model: string };
+    assert.equal(answer.model, name);
+  });
+
   it("texts full of brackets and quotes are no such body", async () => {
     const input = Array.from({ length: 2000 }, (_, i) => `${"[{\"\\".repeat(20)} ${i} \\`);
     assert.equal((await embed(JSON.stringify({ model: "m", input }))).status, 200);

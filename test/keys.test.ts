@@ -1,7 +1,7 @@
 // Keys, the rate limit, and that neither keys nor texts reach a log line.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { startService } from "./harness.js";
+import { startService, withService } from "./harness.js";
 
 const HELLO = { model: "m", input: "hello" };
 const bearer = (key: string): Record<string, string> => ({ authorization: `Bearer ${key}` });
@@ -38,6 +38,14 @@ describe("with API_KEY set", () => {
     const statuses = [service.fetch("/v1/models"), service.fetch("/v1/models/x"), service.fetch("/health"),
       service.fetch("/v1/embeddings", { method: "OPTIONS" })];
     assert.deepEqual((await Promise.all(statuses)).map(({ status }) => status), [401, 401, 200, 204]);
+  });
+
+  it("of commas alone, nobody is let in", async () => {
+    await withService({ bindings: { API_KEY: " , " } }, async (service) => {
+      assert.equal((await service.embed(HELLO)).status, 401);
+      assert.equal((await service.embed(HELLO, bearer(""))).status, 401);
+      assert.equal((await service.embed(HELLO, bearer(","))).status, 401);
+    });
   });
 
   it("is over", async () => (await lockedService).stop());

@@ -80,7 +80,8 @@ export function wordCountsAddress(): number;
 /**
  * Writes a piece of the answer into the output buffer and returns its length in bytes: the elements of
  * `data` for the vectors at hand, numbered from `first_index`, with what comes before the first of
- * all. After the piece the buffer has `tail_room` bytes more.
+ * all. After the piece the buffer has `tail_room` bytes more. Where the vectors were written as they were
+ * made, that is the piece, and only the room is made.
  */
 export function writeEmbeddings(first_index: number, base64: boolean, tail_room: number): number;
 

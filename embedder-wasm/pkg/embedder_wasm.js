@@ -196,7 +196,8 @@ export function wordCountsAddress() {
 /**
  * Writes a piece of the answer into the output buffer and returns its length in bytes: the elements of
  * `data` for the vectors at hand, numbered from `first_index`, with what comes before the first of
- * all. After the piece the buffer has `tail_room` bytes more.
+ * all. After the piece the buffer has `tail_room` bytes more. Where the vectors were written as they were
+ * made, that is the piece, and only the room is made.
  * @param {number} first_index
  * @param {boolean} base64
  * @param {number} tail_room

@@ -1,5 +1,6 @@
 //! The JavaScript boundary, and nothing else: texts go in and bytes come out through buffers in
-//! wasm memory, whose addresses these functions hand out. An address is good until the next call.
+//! wasm memory, whose addresses these functions hand out. An address is good until the next call; that of the
+//! weights until they are loaded.
 //! No class crosses the boundary, so no finaliser can free into an instance that was replaced.
 
 pub mod answer;
@@ -31,6 +32,7 @@ struct State {
     text_lengths: Vec<u32>,
     /// A weights file while it is read; empty before and after.
     loading: Vec<u8>,
+    loading_bytes: usize,
     model: Option<Model>,
     /// `[count, dimensions]`, the embeddings of one request; what lies behind them is of earlier ones.
     vectors: Vec<f32>,
@@ -113,6 +115,7 @@ pub fn weights_address(byte_length: usize) -> *mut u8 {
         // First, so that what a load that broke off has left never lies beside the next one.
         state.loading = Vec::new();
         state.loading = Vec::with_capacity(byte_length);
+        state.loading_bytes = byte_length;
         state.loading.as_mut_ptr()
     })
 }
@@ -122,9 +125,9 @@ pub fn weights_address(byte_length: usize) -> *mut u8 {
 pub fn load_model() -> Result<(), JsError> {
     with_state(|state| {
         let mut bytes = std::mem::take(&mut state.loading);
-        // SAFETY: the capacity is there, and JavaScript has written all of it: it counts what it copies.
+        // SAFETY: so much capacity was made together with `loading`, and JavaScript has written all of it: it counts what it copies.
         // Zeroing 25 MB first would cost more than copying them.
-        unsafe { bytes.set_len(bytes.capacity()) };
+        unsafe { bytes.set_len(std::mem::take(&mut state.loading_bytes)) };
         let weights = Weights::from_bytes(bytes)?;
         state.model = Some(Model::new(weights));
         Ok(())
@@ -278,7 +281,8 @@ pub fn embeddings_per_chunk(dimensions: usize, base64: bool) -> usize {
 
 /// Writes a piece of the answer into the output buffer and returns its length in bytes: the elements of
 /// `data` for the vectors at hand, numbered from `first_index`, with what comes before the first of
-/// all. After the piece the buffer has `tail_room` bytes more.
+/// all. After the piece the buffer has `tail_room` bytes more. Where the vectors were written as they were
+/// made, that is the piece, and only the room is made.
 #[wasm_bindgen(js_name = writeEmbeddings)]
 pub fn write_answer(first_index: usize, base64: bool, tail_room: usize) -> usize {
     with_state(|state| {

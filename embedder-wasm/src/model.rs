@@ -76,8 +76,9 @@ impl Model {
             rows.add(token.stem_row);
             sketch.add(token.stem_hash);
         });
-        rows.finish();
-        // The mean and the sum have the same direction.
+        // The mean, whose squares cannot overflow where those of the sum might.
+        let row_count = rows.finish();
+        scale(semantic, inverse(row_count as f32));
         let semantic_inverse = inverse(norm_in_lanes(semantic));
         let wanted = lexical.len();
         let mut whole_sketch = Vec::new();

@@ -75,6 +75,7 @@ impl<'a> RowSum<'a> {
                 let mut touched = 0;
                 for (row, id) in rows.iter_mut().zip(waiting) {
                     *row = self.table.level_row(*id);
+                    touched ^= row.bytes.last().unwrap_or(&0);
                     touched ^= row
                         .bytes
                         .iter()
