@@ -405,15 +405,20 @@ function answerTail(modelName: string, tokens: number, truncated: TruncatedInput
 function writeInput(texts: string[]): number {
   const lengths = embedder.textLengthsAddress(texts.length);
   new Uint32Array(wasmMemory(), lengths, texts.length).set(texts.map(({ length }) => length));
-  const text = texts.length === 1 ? texts[0]! : texts.join("\n");
-  // Room for three bytes a character is never too little. For a long text it would be much too much, and wasm memory
-  // that has grown never shrinks: it gets room for ASCII first, and for what is left of it when that was too little.
+  return writeText(texts.length === 1 ? texts[0]! : texts.join("\n"), embedder.inputAddress);
+}
+
+/**
+ * Room for three bytes a character is never too little. For a long text it would be much too much, and wasm memory
+ * that has grown never shrinks: it gets room for ASCII first, and for what is left of it when that was too little.
+ * `makeRoom` returns the address of so many bytes, and keeps what is there when it is asked for more.
+ */
+function writeText(text: string, makeRoom: (byteLength: number) => number): number {
   const capacity = text.length > LONG_TEXT_CHARACTERS ? text.length : text.length * 3;
-  const { read, written } = utf8Encoder.encodeInto(text, wasmBytes(embedder.inputAddress(capacity), capacity));
+  const { read, written } = utf8Encoder.encodeInto(text, wasmBytes(makeRoom(capacity), capacity));
   if (read === text.length) return written;
   const rest = text.slice(read);
-  // Making more room keeps what is there.
-  const address = embedder.inputAddress(written + rest.length * 3);
+  const address = makeRoom(written + rest.length * 3);
   return written + utf8Encoder.encodeInto(rest, wasmBytes(address + written, rest.length * 3)).written;
 }
 
@@ -451,11 +456,12 @@ function streamedAnswer(count: number, { base64, dimensions }: EmbeddingsFormat,
 
 /** The elements of `data`, and behind them the answer's tail, where it is given: a view of wasm memory. */
 function pieceOfAnswer(firstIndex: number, base64: boolean, tail: string): Uint8Array<ArrayBuffer> {
-  const tailBytes = utf8Encoder.encode(tail);
-  const byteLength = embedder.writeEmbeddings(firstIndex, base64, tailBytes.byteLength);
-  const address = embedder.outputAddress();
-  wasmBytes(address + byteLength, tailBytes.byteLength).set(tailBytes);
-  return wasmBytes(address, byteLength + tailBytes.byteLength);
+  let byteLength = 0;
+  const tailLength = writeText(tail, (room) => {
+    byteLength = embedder.writeEmbeddings(firstIndex, base64, room);
+    return embedder.outputAddress() + byteLength;
+  });
+  return wasmBytes(embedder.outputAddress(), byteLength + tailLength);
 }
 
 const NO_BYTES: Uint8Array = new Uint8Array(0);
