@@ -86,7 +86,7 @@ export function startCompare(page) {
     if (!full) return;
     dimensions.setAttribute("max", String(full));
     if (!dimensions.value) dimensions.value = String(full);
-    const presets = [full, ...[512, 256, 128, 64, 32].filter((count) => count < full)].slice(0, 5);
+    const presets = [full, ...[512, 384, 256, 128, 64, 32].filter((count) => count < full)].slice(0, 5);
     byId("dimension-presets").replaceChildren(
       ...presets.map((count) => {
         const button = element("button", { type: "button", class: "chip" }, String(count));
