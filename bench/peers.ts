@@ -7,7 +7,7 @@ import { PROJECT_ROOT } from "../scripts/project.js";
 import { EVALUATION_COMMAND, findPython } from "../scripts/python.js";
 import { median, ratio, spread, type Row } from "./numbers.js";
 import { alternate, speed } from "./rounds.js";
-import { SERVER_CORE, type RunningServer } from "./workerd.js";
+import { SERVER_CORE, stopperOf, type RunningServer } from "./workerd.js";
 
 interface PeerWorkload {
   name: string;
@@ -70,20 +70,10 @@ async function startPeer(python: string, model: string): Promise<RunningServer> 
     stdio: ["ignore", "pipe", "inherit"],
     env: { ...process.env, PYTHONDONTWRITEBYTECODE: "1" },
   });
-  const kill = (): void => void child.kill("SIGKILL");
-  process.once("exit", kill);
-  const stopped = new Promise<void>((resolve) => child.once("close", () => resolve()));
+  const stop = stopperOf(child);
   const port = await new Promise<string>((resolve, reject) => {
     createInterface(child.stdout).once("line", resolve);
     child.once("close", () => reject(new Error(`${model} did not start: the message of ${python} stands above`)));
   });
-  return {
-    url: `http://127.0.0.1:${port}`,
-    pid: child.pid!,
-    async stop() {
-      process.off("exit", kill);
-      kill();
-      await stopped;
-    },
-  };
+  return { url: `http://127.0.0.1:${port}`, pid: child.pid!, stop };
 }

@@ -1,5 +1,5 @@
 // Starts plain workerd, with nothing in front of it, and reads what it costs the machine. Linux: /proc.
-import { spawn } from "node:child_process";
+import { spawn, type ChildProcess } from "node:child_process";
 import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
@@ -35,12 +35,9 @@ export async function startWorkerd(worker: WorkerFiles, extraArguments: string[]
     cwd: folder,
     stdio: ["ignore", "ignore", "pipe", "pipe"],
   });
-  // A benchmark that fails leaves nothing running.
-  const kill = (): void => void child.kill("SIGKILL");
-  process.once("exit", kill);
+  const stop = stopperOf(child);
   let complaints = "";
   child.stderr!.on("data", (text: Buffer) => (complaints += text.toString()));
-  const stopped = new Promise<void>((resolve) => child.once("close", () => resolve()));
   const port = await new Promise<number>((resolve, reject) => {
     (child.stdio[3] as NodeJS.ReadableStream).on("data", (message: Buffer) => {
       const found = /"event":"listen".*?"port":(\d+)/.exec(message.toString());
@@ -52,11 +49,21 @@ export async function startWorkerd(worker: WorkerFiles, extraArguments: string[]
     url: `http://127.0.0.1:${port}`,
     pid: child.pid!,
     async stop() {
-      process.off("exit", kill);
-      kill();
-      await stopped;
+      await stop();
       rmSync(folder, { recursive: true, force: true });
     },
+  };
+}
+
+/** Ends a server; one that a failing benchmark leaves behind ends with it. */
+export function stopperOf(server: ChildProcess): () => Promise<void> {
+  const kill = (): void => void server.kill("SIGKILL");
+  process.once("exit", kill);
+  const stopped = new Promise<void>((resolve) => server.once("close", () => resolve()));
+  return () => {
+    process.off("exit", kill);
+    kill();
+    return stopped;
   };
 }
 
