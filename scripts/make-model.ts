@@ -25,7 +25,7 @@ const FULL: Recipe = {
   prepare: ["--texts", "2000000"],
   teacher: [],
   train: ["--vocab-size", "131072", "--dim", "384", "--teacher-weight", "15", "--teacher-batch-size", "2048",
-    "--lexical-weight", "0.9", "--epochs", "3", "--max-pairs-per-source", "30000"],
+    "--lexical-weight", "0.85", "--epochs", "3", "--max-pairs-per-source", "30000", "--refine"],
   dtype: "i4",
 };
 
@@ -37,7 +37,7 @@ const QUICK: Recipe = {
   prepare: ["--rows", "2000", "--texts", "6000"],
   teacher: ["--limit", "10000"],
   train: ["--vocab-size", "32768", "--dim", String(QUICK_DIMENSIONS), "--teacher-weight", "30",
-    "--lexical-weight", "0.9", "--epochs", "6"],
+    "--lexical-weight", "0.85", "--epochs", "6", "--refine"],
   dtype: "i4",
 };
 

@@ -10,6 +10,7 @@ mod objective;
 mod pairs;
 mod quantize;
 mod random;
+mod refine;
 mod table;
 mod teacher;
 mod text_set;
@@ -26,13 +27,14 @@ use evaluate::HeldOut;
 use idf::idf;
 use pairs::{Source, read_source};
 use quantize::Dtype;
+use refine::refine;
 use table::Table;
 use teacher::Teacher;
 use text_set::{Reading, TextSet};
 use trainer::{Guidance, LexicalGuidance, Schedule, TeacherGuidance, train};
 
 const DEFAULT_LEXICAL_DIM: u32 = 640;
-const DEFAULT_LEXICAL_WEIGHT: f32 = 0.9;
+const DEFAULT_LEXICAL_WEIGHT: f32 = 0.85;
 
 /// Train an embedding table on pairs of texts that belong together.
 #[derive(Parser)]
@@ -55,8 +57,13 @@ struct Arguments {
     /// Values in a row.
     #[arg(long, default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..=4096))]
     dim: u32,
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..))]
+    /// 0 leaves the table as it is, but for --refine.
+    #[arg(long, default_value_t = 2)]
     epochs: u32,
+    /// Refine the table when it is trained (words-and-stems only): tell numbers apart, balance dimensions,
+    /// and let the last one say how far the words of a text agree. Not for one that was refined before.
+    #[arg(long)]
+    refine: bool,
     /// Pairs in a batch; the other pairs of the batch are the negatives.
     #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u32).range(2..=16384))]
     batch_size: u32,
@@ -87,7 +94,7 @@ struct Arguments {
     /// At most this many of the teacher's texts.
     #[arg(long, default_value_t = u32::MAX, hide_default_value = true)]
     max_teacher_texts: u32,
-    /// Length of the lexical part where the semantic one has 1 (words-and-stems only); by default 0.9,
+    /// Length of the lexical part where the semantic one has 1 (words-and-stems only); by default 0.85,
     /// or what the weights of --init have.
     #[arg(long, value_parser = positive)]
     lexical_weight: Option<f32>,
@@ -133,6 +140,12 @@ fn run(arguments: Arguments) -> Result<(), String> {
     }
     model_dir::prepare(&arguments.out)?;
     let start = Start::of(&arguments)?;
+    if arguments.refine && start.tokenizer != Tokenizer::WordsAndStems {
+        return Err(format!(
+            "--refine: only for the tokenizer words-and-stems, found {}",
+            start.tokenizer.name()
+        ));
+    }
     let mut table = start.table;
     let reading = Reading {
         tokenizer: start.tokenizer,
@@ -154,16 +167,13 @@ fn run(arguments: Arguments) -> Result<(), String> {
         eprintln!("{:>9} pairs of {}", source.pair_count(), source.name);
     }
 
-    let (lexical_idf, lexical_dim, lexical_weight) = start.lexical.unwrap_or_else(|| {
+    let (mut lexical_idf, lexical_dim, lexical_weight) = start.lexical.unwrap_or_else(|| {
         let sets: Vec<&TextSet> = sources.iter().map(|source| &source.texts).collect();
         let dim = arguments.lexical_dim.unwrap_or(DEFAULT_LEXICAL_DIM) as usize;
         (idf(&sets), dim, DEFAULT_LEXICAL_WEIGHT)
     });
-    let lexical = (reading.tokenizer == Tokenizer::WordsAndStems).then_some(LexicalGuidance {
-        idf: &lexical_idf,
-        dim: lexical_dim,
-        weight: arguments.lexical_weight.unwrap_or(lexical_weight),
-    });
+    let weight = arguments.lexical_weight.unwrap_or(lexical_weight);
+    let lexical = lexical_guidance(&reading, &lexical_idf, lexical_dim, weight);
     let teacher = arguments
         .teacher
         .as_deref()
@@ -206,21 +216,41 @@ fn run(arguments: Arguments) -> Result<(), String> {
             seed: arguments.seed,
         },
     );
-    print!("mean loss of the last epoch {:.4}, ", losses.pairs);
-    if lessons.is_some() {
-        print!("the teacher's {:.4}, ", losses.teacher);
+    if arguments.epochs > 0 {
+        print!("mean loss of the last epoch {:.4}, ", losses.pairs);
+        if lessons.is_some() {
+            print!("the teacher's {:.4}, ", losses.teacher);
+        }
+        println!("{:.0} s", begun.elapsed().as_secs_f32());
+        held_out.print(&table, guidance.lexical.as_ref(), "after training");
     }
-    println!("{:.0} s", begun.elapsed().as_secs_f32());
-    held_out.print(&table, guidance.lexical.as_ref(), "after training");
+    if arguments.refine {
+        let sets: Vec<&TextSet> = sources.iter().map(|source| &source.texts).collect();
+        refine(&mut table, &reading, &sets, &mut lexical_idf);
+        table.store_as(arguments.dtype);
+    }
+    let lexical = lexical_guidance(&reading, &lexical_idf, lexical_dim, weight);
+    if arguments.refine {
+        held_out.print(&table, lexical.as_ref(), "refined");
+    }
     model_dir::write(
         &arguments.out,
         &table,
         &reading,
         start.max_seq_len,
-        guidance.lexical.as_ref(),
+        lexical.as_ref(),
     )?;
     println!("written: {}", arguments.out.display());
     Ok(())
+}
+
+fn lexical_guidance<'a>(
+    reading: &Reading,
+    idf: &'a [u8],
+    dim: usize,
+    weight: f32,
+) -> Option<LexicalGuidance<'a>> {
+    (reading.tokenizer == Tokenizer::WordsAndStems).then_some(LexicalGuidance { idf, dim, weight })
 }
 
 /// What the training begins with.
