@@ -113,7 +113,8 @@ struct Hashes {
 /// A word of the letters a to z, zeros behind it: no word has zeros in it, so equal bytes are equal words.
 type ShortWord = [u8; 16];
 
-const REMEMBERED_WORDS: usize = 4096;
+/// A power of two: a megabyte, in which 85 of 100 words of mixed English texts are found; 4,096 held 64.
+const REMEMBERED_WORDS: usize = 32_768;
 
 thread_local! {
     /// Stemming a word takes ten times as long as adding its rows, and texts repeat their words: each
@@ -135,7 +136,7 @@ fn hashes_of_english(word: &str) -> Hashes {
     let mixed = u128::from_le_bytes(key);
     let mixed =
         (mixed as u64 ^ ((mixed >> 64) as u64).rotate_left(29)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    let place = (mixed >> 52) as usize % REMEMBERED_WORDS;
+    let place = (mixed >> (u64::BITS - REMEMBERED_WORDS.ilog2())) as usize;
     REMEMBERED.with_borrow_mut(|remembered| {
         if remembered.is_empty() {
             // The key of zeros is no word's.
@@ -324,7 +325,7 @@ mod tests {
 
     #[test]
     fn a_remembered_word_has_the_hashes_that_it_had_at_first() {
-        let words: Vec<String> = (0..20_000_u32)
+        let words: Vec<String> = (0..80_000_u32)
             .map(|number| {
                 let digits = number.to_string();
                 digits
