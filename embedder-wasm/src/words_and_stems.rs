@@ -118,8 +118,15 @@ const REMEMBERED_WORDS: usize = 32_768;
 
 thread_local! {
     /// Stemming a word takes ten times as long as adding its rows, and texts repeat their words: each
-    /// word has one place here, by a quick hash, which it shares with others.
-    static REMEMBERED: RefCell<Vec<(ShortWord, Hashes)>> = const { RefCell::new(Vec::new()) };
+    /// word has one place here, by a quick hash, which it shares with others. The key of zeros is no
+    /// word's. All zeros, it costs a cold start nothing: no page of it is touched before it is used.
+    static REMEMBERED: RefCell<[(ShortWord, Hashes); REMEMBERED_WORDS]> = const {
+        let nothing = Hashes {
+            word_hash: 0,
+            stem_hash: 0,
+        };
+        RefCell::new([([0; 16], nothing); REMEMBERED_WORDS])
+    };
 }
 
 fn hashes_of_english(word: &str) -> Hashes {
@@ -138,14 +145,6 @@ fn hashes_of_english(word: &str) -> Hashes {
         (mixed as u64 ^ ((mixed >> 64) as u64).rotate_left(29)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let place = (mixed >> (u64::BITS - REMEMBERED_WORDS.ilog2())) as usize;
     REMEMBERED.with_borrow_mut(|remembered| {
-        if remembered.is_empty() {
-            // The key of zeros is no word's.
-            let nothing = Hashes {
-                word_hash: 0,
-                stem_hash: 0,
-            };
-            remembered.resize(REMEMBERED_WORDS, (ShortWord::default(), nothing));
-        }
         let entry = &mut remembered[place];
         if entry.0 != key {
             *entry = (key, compute());
