@@ -57,7 +57,7 @@ struct Arguments {
     /// Values in a row.
     #[arg(long, default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..=4096))]
     dim: u32,
-    /// 0 leaves the table as it is, but for --refine.
+    /// How often the pairs are gone through; 0 leaves the table as it is, but for --refine.
     #[arg(long, default_value_t = 2)]
     epochs: u32,
     /// Refine the table when it is trained (words-and-stems only): tell numbers apart, balance dimensions,
@@ -167,8 +167,8 @@ fn run(arguments: Arguments) -> Result<(), String> {
         eprintln!("{:>9} pairs of {}", source.pair_count(), source.name);
     }
 
+    let sets: Vec<&TextSet> = sources.iter().map(|source| &source.texts).collect();
     let (mut lexical_idf, lexical_dim, lexical_weight) = start.lexical.unwrap_or_else(|| {
-        let sets: Vec<&TextSet> = sources.iter().map(|source| &source.texts).collect();
         let dim = arguments.lexical_dim.unwrap_or(DEFAULT_LEXICAL_DIM) as usize;
         (idf(&sets), dim, DEFAULT_LEXICAL_WEIGHT)
     });
@@ -225,7 +225,6 @@ fn run(arguments: Arguments) -> Result<(), String> {
         held_out.print(&table, guidance.lexical.as_ref(), "after training");
     }
     if arguments.refine {
-        let sets: Vec<&TextSet> = sources.iter().map(|source| &source.texts).collect();
         refine(&mut table, &reading, &sets, &mut lexical_idf);
         table.store_as(arguments.dtype);
     }

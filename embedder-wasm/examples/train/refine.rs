@@ -2,8 +2,7 @@
 //! word that people take to be decisive, and what training in a sum of rows leaves is not the best
 //! scale of its parts. Every factor was chosen on development sets: training/EXPERIMENTS.md.
 
-use embedder_wasm::words_and_stems::for_each_token;
-
+use crate::quantize::Dtype;
 use crate::table::Table;
 use crate::text_set::{Reading, TextSet};
 
@@ -27,25 +26,29 @@ const COHERENCE: f32 = 0.13;
 /// Of the training texts, for the standard deviations.
 const MEASURED_TEXTS: usize = 20_000;
 
+/// Where the row of a word and that of its stem stand among a word's rows.
+const WORD_AND_STEM: [usize; 2] = [0, 1];
+
 /// Refines rows and idf. `sets` are the training texts. The table must not have been refined before.
 pub fn refine(table: &mut Table, reading: &Reading, sets: &[&TextSet], idf: &mut [u8]) {
+    // What is measured below is measured on the rows as they become, not as they were rounded.
+    table.store_as(Dtype::F32);
     let numbers: Vec<String> = (0..100)
         .map(|number| number.to_string())
         .chain((0..10).map(|digit| format!("0{digit}")))
         .collect();
-    let numbers: Vec<&str> = numbers.iter().map(String::as_str).collect();
+    let numbers = TextSet::of(&numbers, reading);
+    let named = |words: &str| TextSet::of(&words.split(' ').collect::<Vec<_>>(), reading);
     for (words, factor) in [
-        (numbers.clone(), NUMBER_CONTRAST),
-        (words(NUMBER_NAMES), NAMED_CONTRAST),
-        (words(DAYS), NAMED_CONTRAST),
+        (&numbers, NUMBER_CONTRAST),
+        (&named(NUMBER_NAMES), NAMED_CONTRAST),
+        (&named(DAYS), NAMED_CONTRAST),
     ] {
-        let tokens = Tokens::of(&words, reading);
-        for rows in [&tokens.word_rows, &tokens.stem_rows] {
-            move_apart(table, rows, factor);
+        for kind in WORD_AND_STEM {
+            move_apart(table, &rows_of(words, &[kind]), factor);
         }
     }
-    let tokens = Tokens::of(&words(NEGATIONS), reading);
-    for row in distinct([tokens.word_rows, tokens.stem_rows].concat()) {
+    for row in rows_of(&named(NEGATIONS), &WORD_AND_STEM) {
         row_mut(table, row)
             .iter_mut()
             .for_each(|value| *value *= NEGATION_FACTOR);
@@ -53,54 +56,32 @@ pub fn refine(table: &mut Table, reading: &Reading, sets: &[&TextSet], idf: &mut
     flatten(table, sets);
     add_coherence(table);
 
-    let stems = Tokens::of(&numbers, reading).stem_hashes;
-    for entry in distinct(
-        stems
-            .iter()
-            .map(|stem| (stem % idf.len() as u64) as usize)
-            .collect(),
-    ) {
+    let entry = |number: usize| (numbers.stems(number)[0] % idf.len() as u64) as usize;
+    for entry in distinct((0..numbers.len()).map(entry).collect()) {
         let raised = f32::from(idf[entry]) * NUMBER_IDF_FACTOR;
         idf[entry] = raised.round().min(255.0) as u8;
     }
 }
 
-fn words(list: &'static str) -> Vec<&'static str> {
-    list.split(' ').collect()
-}
-
-/// What words have in the table.
-#[derive(Default)]
-struct Tokens {
-    word_rows: Vec<usize>,
-    stem_rows: Vec<usize>,
-    stem_hashes: Vec<u64>,
-}
-
-impl Tokens {
-    fn of(words: &[&str], reading: &Reading) -> Self {
-        let mut tokens = Self::default();
-        for word in words {
-            for_each_token(word, reading.vocab_size, 1, |token| {
-                tokens.word_rows.push(token.word_row as usize);
-                tokens.stem_rows.push(token.stem_row as usize);
-                tokens.stem_hashes.push(token.stem_hash);
-            });
-        }
-        tokens
-    }
+/// The rows of some kinds that words have.
+fn rows_of(words: &TextSet, kinds: &[usize]) -> Vec<usize> {
+    let rows = (0..words.len()).flat_map(|word| {
+        kinds
+            .iter()
+            .map(move |&kind| words.rows(word)[kind] as usize)
+    });
+    distinct(rows.collect())
 }
 
 /// Scales what sets each row apart from the mean of all of them.
 fn move_apart(table: &mut Table, rows: &[usize], factor: f32) {
-    let rows = distinct(rows.to_vec());
     let mut mean = vec![0.0; table.dim];
-    for &row in &rows {
+    for &row in rows {
         for (mean, value) in mean.iter_mut().zip(row_mut(table, row)) {
             *mean += *value / rows.len() as f32;
         }
     }
-    for &row in &rows {
+    for &row in rows {
         for (value, mean) in row_mut(table, row).iter_mut().zip(&mean) {
             *value = mean + factor * (*value - mean);
         }
@@ -145,8 +126,8 @@ fn variance<'a>(values: impl Iterator<Item = &'a f32>) -> f32 {
 }
 
 /// In the sum of a text's rows the last dimension, which carries least, then adds up, while the others
-/// cancel out the more the less its words have to do with each other: two texts that are vague each in
-/// its own way are less alike than their directions say.
+/// cancel out the more the less its words have to do with each other. So it is the larger the less
+/// a text's direction says, and the less that direction then counts.
 fn add_coherence(table: &mut Table) {
     let dim = table.dim;
     for row in table.rows.chunks_mut(dim) {
@@ -260,9 +241,7 @@ mod tests {
             ("142", 100),
             ("cat", 100),
         ] {
-            let [stem] = Tokens::of(&[word], &READING).stem_hashes[..] else {
-                panic!("{word} has one stem");
-            };
+            let stem = TextSet::of(&[word], &READING).stems(0)[0];
             assert_eq!(idf[(stem % entries) as usize], expected, "{word}");
         }
     }

@@ -57,9 +57,13 @@ impl Table {
     }
 
     /// From here on texts are pooled out of rows as `dtype` stores them, and what that loses is learned
-    /// around: the gradient goes to the exact rows as if nothing had been rounded.
+    /// around: the gradient goes to the exact rows as if nothing had been rounded. F32 rounds nothing.
     pub fn store_as(&mut self, dtype: Dtype) {
         self.stored_as = dtype;
+        if dtype == Dtype::F32 {
+            self.stored = Vec::new();
+            return;
+        }
         self.stored = vec![0.0; self.rows.len()];
         let dim = self.dim;
         self.stored

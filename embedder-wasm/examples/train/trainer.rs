@@ -81,7 +81,7 @@ pub fn train(
         let mut sums = Losses::default();
         for batch in &batches {
             let left = 1.0 - step as f32 / steps as f32;
-            if left <= ROUNDED_SHARE && !rounded && schedule.dtype != Dtype::F32 {
+            if left <= ROUNDED_SHARE && !rounded {
                 table.store_as(schedule.dtype);
                 rounded = true;
             }
