@@ -30,8 +30,8 @@ fn max_vector_bytes(dimensions: usize, format: EncodingFormat) -> usize {
     }
 }
 
-/// The longest f32 and its comma: -1.1754944e-38,
-const MAX_NUMBER_BYTES: usize = 16;
+/// The longest f32 and its comma: -0.0000104224455,
+const MAX_NUMBER_BYTES: usize = 17;
 
 /// Writes the elements of `data` for `vectors` (`[n, dimensions]`), separated by commas, the first
 /// of them with the index `first_index` and preceded by a comma unless that is 0. Returns how many
@@ -117,4 +117,26 @@ fn write_index(answer: &mut [u8], index: usize) -> usize {
 fn put(answer: &mut [u8], bytes: &[u8]) -> usize {
     answer[..bytes.len()].copy_from_slice(bytes);
     bytes.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn vectors_of_the_longest_numbers_fit() {
+        for value in [-1.042_244_5e-5, -9.630_934e12, -1.175_494_4e-38] {
+            let vector = [value; 1000];
+            let mut answer = vec![0; max_element_bytes(vector.len(), EncodingFormat::Float)];
+            let length =
+                write_embeddings(&mut answer, &vector, vector.len(), 0, EncodingFormat::Float);
+            let element: serde_json::Value = serde_json::from_slice(&answer[..length]).unwrap();
+            let read = element["embedding"].as_array().unwrap();
+            assert_eq!(read.len(), vector.len());
+            assert!(
+                read.iter()
+                    .all(|read| read.as_f64().unwrap() as f32 == value)
+            );
+        }
+    }
 }
