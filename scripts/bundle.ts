@@ -54,7 +54,7 @@ export async function bundle(): Promise<string> {
 /** SHA-256 over everything that the bundle depends on: worker.ts with all it imports, and wrangler's part. */
 function hashOfBundledSources(): string {
   const hash = createHash("sha256");
-  for (const path of ["wrangler.toml", "tsconfig.json", "package-lock.json", ...withImports("worker.ts")]) {
+  for (const path of ["wrangler.toml", "tsconfig.json", "package-lock.json", ...bundledSources()]) {
     hash
       .update(`${path}\0`)
       .update(readIfPresent(join(PROJECT_ROOT, path)) ?? "")
@@ -63,15 +63,26 @@ function hashOfBundledSources(): string {
   return hash.digest("hex");
 }
 
+export function bundledSources(): Set<string> {
+  return withImports("worker.ts");
+}
+
 function withImports(entry: string, found = new Set<string>()): Set<string> {
   if (found.has(entry)) return found;
   found.add(entry);
   if (!/\.[cm]?[jt]s$/.test(entry)) return found;
   const source = readIfPresent(join(PROJECT_ROOT, entry)) ?? "";
   for (const [, specifier] of source.matchAll(/\b(?:from|import)\s*\(?\s*["'](\.{1,2}\/[^"']+)["']/g)) {
-    withImports(join(dirname(entry), specifier as string), found);
+    withImports(resolved(join(dirname(entry), specifier as string)), found);
   }
   return found;
+}
+
+/** An import may leave out `.ts`. One that names no file would hide a change from the hash. */
+function resolved(path: string): string {
+  const file = [path, `${path}.ts`].find((candidate) => existsSync(join(PROJECT_ROOT, candidate)));
+  if (file === undefined) throw new UserError(`the Worker does not bundle: an import names ${path}, which is not there`);
+  return file;
 }
 
 /** The file's bytes as latin-1 text, so that a .wasm keeps every byte. */

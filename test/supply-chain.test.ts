@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 import { test } from "node:test";
 import ts from "typescript";
-import { bundle } from "../scripts/bundle.js";
+import { bundle, bundledSources } from "../scripts/bundle.js";
 import { PROJECT_ROOT } from "../scripts/project.js";
 import manifest from "../package.json" with { type: "json" };
 
@@ -30,6 +30,10 @@ test("the bundle holds no file of node_modules", async () => {
   const files = [...source.matchAll(/^\/\/ (\S+\.(?:[cm]?[jt]s|json))$/gm)].map(([, path]) => path!);
   assert.ok(files.includes("worker.ts"), files.join());
   assert.deepEqual(files.filter((path) => path.includes("node_modules")), []);
+});
+
+test("a change to any file that the Worker imports is seen, and makes another bundle", () => {
+  assert.deepEqual([...bundledSources()].sort(), ["worker.ts", ...importsFrom("worker.ts").keys()].sort());
 });
 
 test("package.json has no dependency that is not for development", () => {
