@@ -36,9 +36,6 @@ async function main(): Promise<void> {
   writeJson(GENERATED_CONFIG, generated);
   const url = await deployWorker(apiKey);
   writeJson(GENERATED_CONFIG, { ...generated, deployed_url: url });
-  if (apiKey !== undefined) {
-    console.log(`\nAPI key (it is not shown again; clients send it as a bearer token):\n\n  ${apiKey}\n`);
-  }
   await embedThrough(url, weights, apiKey ?? process.env["API_KEY"]);
   console.log(`\nDeployed. The base URL for an OpenAI client is ${url}/v1`);
 }
@@ -155,6 +152,10 @@ async function deployWorker(apiKey: string | undefined): Promise<string> {
     }
     const outputFile = join(temporaryFolder, "output.ndjson");
     requireSuccess(await step(args, { WRANGLER_OUTPUT_FILE_PATH: outputFile }), "the deployment failed");
+    // At once: whatever fails from here on, the Worker asks for it.
+    if (apiKey !== undefined) {
+      console.log(`\nAPI key (it is not shown again; clients send it as a bearer token):\n\n  ${apiKey}\n`);
+    }
     const url = deployedUrl(readFileSync(outputFile, "utf8"));
     done(`deployed to ${url}`);
     return url;
