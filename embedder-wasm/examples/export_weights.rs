@@ -40,6 +40,7 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<(), String> {
     let model = ModelDir::read(&arguments.model_dir)?;
+    arguments.dtype.check_dim(model.table_dim)?;
     let bytes = match (arguments.dtype, &model.extension) {
         (Dtype::F32, None) => v1(&model),
         _ => safetensors(&model, arguments.dtype, &arguments.name),

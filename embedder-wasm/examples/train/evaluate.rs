@@ -27,7 +27,7 @@ impl HeldOut {
         pairs: Option<&Path>,
         reading: &Reading,
     ) -> Result<Self, String> {
-        // A text is measured as the model will read it, not as short as it is trained on.
+        // A text is measured whole, not as short as it is trained on.
         let reading = Reading {
             max_words: usize::MAX,
             ..*reading

@@ -21,7 +21,9 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
+use embedder_wasm::lexical::SKETCH_BLOCKS;
 use embedder_wasm::tokenizer::Tokenizer;
+use embedder_wasm::weights::{MAX_LEXICAL_DIM, MAX_LEXICAL_WEIGHT};
 
 use evaluate::HeldOut;
 use idf::idf;
@@ -33,7 +35,8 @@ use teacher::Teacher;
 use text_set::{Reading, TextSet};
 use trainer::{Guidance, LexicalGuidance, Schedule, TeacherGuidance, train};
 
-const DEFAULT_LEXICAL_DIM: u32 = 640;
+const DEFAULT_MAX_SEQ_LEN: usize = 8192;
+const DEFAULT_LEXICAL_DIM: usize = 640;
 const DEFAULT_LEXICAL_WEIGHT: f32 = 0.85;
 
 /// Train an embedding table on pairs of texts that belong together.
@@ -79,9 +82,9 @@ struct Arguments {
     /// Words of a text that are read while training.
     #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..))]
     max_words: u32,
-    /// Words of a text that the trained model reads.
-    #[arg(long, default_value_t = 8192, value_parser = clap::value_parser!(u32).range(1..))]
-    max_seq_len: u32,
+    /// Words of a text that the trained model reads; by default 8192, or what the weights of --init say.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    max_seq_len: Option<u32>,
     /// Folder with a teacher's vectors, as training/teacher.py writes it.
     #[arg(long, value_name = "DIR")]
     teacher: Option<PathBuf>,
@@ -92,15 +95,15 @@ struct Arguments {
     #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..))]
     teacher_batch_size: u32,
     /// At most this many of the teacher's texts.
-    #[arg(long, default_value_t = u32::MAX, hide_default_value = true)]
+    #[arg(long, default_value_t = u32::MAX, hide_default_value = true, value_parser = clap::value_parser!(u32).range(1..))]
     max_teacher_texts: u32,
     /// Length of the lexical part where the semantic one has 1 (words-and-stems only); by default 0.85,
     /// or what the weights of --init have.
-    #[arg(long, value_parser = positive)]
+    #[arg(long, value_parser = lexical_weight)]
     lexical_weight: Option<f32>,
     /// Values of the lexical part, a multiple of 4 (words-and-stems only); by default 640.
-    #[arg(long, value_parser = clap::value_parser!(u32).range(4..=8192), conflicts_with = "init")]
-    lexical_dim: Option<u32>,
+    #[arg(long, value_parser = lexical_dim, conflicts_with = "init")]
+    lexical_dim: Option<usize>,
     /// How the rows will be stored (export_weights --dtype): the last fifth of the steps learns with
     /// rows rounded to that.
     #[arg(long, value_enum, default_value_t = Dtype::F32)]
@@ -147,6 +150,7 @@ fn run(arguments: Arguments) -> Result<(), String> {
         ));
     }
     let mut table = start.table;
+    arguments.dtype.check_dim(table.dim)?;
     let reading = Reading {
         tokenizer: start.tokenizer,
         vocab_size: table.rows.len() / table.dim,
@@ -169,7 +173,7 @@ fn run(arguments: Arguments) -> Result<(), String> {
 
     let sets: Vec<&TextSet> = sources.iter().map(|source| &source.texts).collect();
     let (mut lexical_idf, lexical_dim, lexical_weight) = start.lexical.unwrap_or_else(|| {
-        let dim = arguments.lexical_dim.unwrap_or(DEFAULT_LEXICAL_DIM) as usize;
+        let dim = arguments.lexical_dim.unwrap_or(DEFAULT_LEXICAL_DIM);
         (idf(&sets), dim, DEFAULT_LEXICAL_WEIGHT)
     });
     let weight = arguments.lexical_weight.unwrap_or(lexical_weight);
@@ -263,12 +267,19 @@ struct Start {
 
 impl Start {
     fn of(arguments: &Arguments) -> Result<Self, String> {
+        let max_seq_len = arguments.max_seq_len.map(|words| words as usize);
         if let Some(path) = &arguments.init {
             let (weights, rows) = model_dir::read_weights(path)?;
+            if !weights.header.normalize {
+                return Err(format!(
+                    "--init {}: expected a model that normalises its vectors, as every trained one does",
+                    path.display()
+                ));
+            }
             return Ok(Self {
                 tokenizer: weights.header.tokenizer,
                 table: Table::from_rows(rows, weights.header.table_dim),
-                max_seq_len: weights.header.max_seq_len,
+                max_seq_len: max_seq_len.unwrap_or(weights.header.max_seq_len),
                 lexical: weights
                     .header
                     .lexical
@@ -290,9 +301,27 @@ impl Start {
                 arguments.dim as usize,
                 arguments.seed,
             ),
-            max_seq_len: arguments.max_seq_len as usize,
+            max_seq_len: max_seq_len.unwrap_or(DEFAULT_MAX_SEQ_LEN),
             lexical: None,
         })
+    }
+}
+
+fn lexical_dim(text: &str) -> Result<usize, String> {
+    match text.parse::<usize>() {
+        Ok(dim) if (1..=MAX_LEXICAL_DIM).contains(&dim) && dim.is_multiple_of(SKETCH_BLOCKS) => {
+            Ok(dim)
+        }
+        _ => Err(format!(
+            "expected a multiple of {SKETCH_BLOCKS} up to {MAX_LEXICAL_DIM}"
+        )),
+    }
+}
+
+fn lexical_weight(text: &str) -> Result<f32, String> {
+    match positive(text)? {
+        weight if weight <= MAX_LEXICAL_WEIGHT => Ok(weight),
+        _ => Err(format!("expected at most {MAX_LEXICAL_WEIGHT}")),
     }
 }
 

@@ -15,6 +15,16 @@ pub enum Dtype {
 const BEST_I4_STEP: f32 = 0.335_2;
 
 impl Dtype {
+    /// Two values share a byte in I4.
+    pub fn check_dim(self, dim: usize) -> Result<(), String> {
+        match self {
+            Dtype::I4 if !dim.is_multiple_of(2) => Err(format!(
+                "--dtype i4: expected rows with an even number of values, found {dim}"
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// The scale of a row, and its values as whole numbers: -127..=127 for I8, -8..=7 for I4.
     pub fn quantized(self, row: &[f32]) -> (f32, impl Iterator<Item = i8>) {
         let (scale, least, offset) = match self {
@@ -63,6 +73,17 @@ impl Dtype {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rows_of_an_odd_length_do_not_fit_into_half_bytes() {
+        assert_eq!(
+            Dtype::I4.check_dim(385).unwrap_err(),
+            "--dtype i4: expected rows with an even number of values, found 385"
+        );
+        for (dtype, dim) in [(Dtype::I4, 384), (Dtype::I8, 385), (Dtype::F32, 385)] {
+            assert_eq!(dtype.check_dim(dim), Ok(()));
+        }
+    }
 
     #[test]
     fn rounding_loses_little_of_a_row() {
