@@ -29,6 +29,7 @@ const FULL: Recipe = {
   dtype: "i4",
 };
 
+const DEFAULT_SEED = "1";
 const QUICK_DIMENSIONS = 256;
 
 /** Two minutes on two cores. */
@@ -54,7 +55,7 @@ async function main(): Promise<void> {
     options: {
       data: { type: "string" },
       out: { type: "string" },
-      seed: { type: "string", default: "1" },
+      seed: { type: "string", default: DEFAULT_SEED },
       quick: { type: "boolean", default: false },
     },
   });
@@ -63,8 +64,10 @@ async function main(): Promise<void> {
   for (const name of ["train", "eval"]) {
     if (!existsSync(join(data, name))) throw new UserError(`--data: ${data} has no folder ${name}/`);
   }
-  const recipe = values.quick ? QUICK : FULL;
-  // A sample's files are made in a minute, and must not be taken for those of another seed.
+  let recipe = values.quick ? QUICK : FULL;
+  // The teacher's hours of one seed are of no use to another, whose texts come in another order.
+  if (values.seed !== DEFAULT_SEED) recipe = { ...recipe, folder: `${recipe.folder}-seed-${values.seed}` };
+  // A sample's files are made in a minute, and must not be taken for those of another data set.
   if (values.quick) rmSync(recipe.folder, { recursive: true, force: true });
   const out = resolve(values.out ?? join(recipe.folder, "model-weights.bin"));
   await makeModel(recipe, data, values.seed, out);

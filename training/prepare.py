@@ -38,6 +38,8 @@ def main() -> None:
     sources = OPEN_SOURCES | OTHER_SOURCES if options.all else OPEN_SOURCES
     pair_dir = options.out / "pairs"
     pair_dir.mkdir(parents=True, exist_ok=True)
+    for left_over in pair_dir.glob("*.tsv"):
+        left_over.unlink()  # of a run with --all, whose terms may be others
     everything = {}
     for name, (make_pairs, cap) in sources.items():
         pairs = read_pairs(make_pairs, name, options, excluded)

@@ -1,7 +1,7 @@
 """Scores a weights file on one file of rated sentence pairs, beside TF-IDF, and fails below a floor.
 
-    python training/score_sts.py --embed target/release/examples/embed --weights FILE --dimensions 384 \
-        --pairs DATA/eval/stsb/dev.tsv.gz --floor 77
+    python training/score_sts.py --embed target/release/examples/embed --weights FILE --dimensions 256 \
+        --pairs DATA/eval/stsb/dev.tsv.gz --floor 79
 
 A check of a minute's work, with numpy alone; training/evaluate.py measures all sets with mteb's evaluators.
 """

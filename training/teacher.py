@@ -55,7 +55,8 @@ def main() -> None:
             file=sys.stderr,
             flush=True,
         )
-        write_pca(options.out, shards, last=shard is remaining[-1])
+        write_pca(options.out, shards, last=False)
+    write_pca(options.out, shards, last=True)
 
 
 def parse_options() -> argparse.Namespace:

@@ -59,6 +59,12 @@ def test_the_same_seed_gives_the_same_bytes_whatever_python_hashes_strings_to(da
     assert len(first["texts.txt"].splitlines()) == 40
 
 
+def test_pairs_that_an_earlier_run_left_are_gone(data):
+    first = prepared(data)
+    (data / "out" / "pairs" / "quora_strict.tsv").write_text("of a run\twith --all\n", encoding="utf-8")
+    assert prepared(data) == first
+
+
 def test_another_seed_shuffles_the_same_pairs_otherwise(data):
     first, second = (prepared(data, "--seed", seed)["pairs/tldr_pages.tsv"].splitlines() for seed in "12")
     assert first != second

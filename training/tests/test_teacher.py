@@ -74,6 +74,7 @@ def test_pca_rotates_to_axes_of_falling_variance(run, tmp_path):
     ("lost", "encoded"),
     [
         ([], []),
+        (["pca.safetensors"], []),
         (["texts-001.safetensors"], TEXTS[4:8]),
         (["words-000.safetensors", "texts-002.safetensors"], [*WORDS, *TEXTS[8:]]),
         (["texts-001.safetensors", "texts-001.txt"], TEXTS[4:8]),
@@ -87,6 +88,7 @@ def test_a_second_run_computes_what_is_missing_and_no_more(run, tmp_path, lost, 
         (tmp_path / "out" / name).unlink()
     assert run() == encoded
     assert (tmp_path / "out" / "texts-000.safetensors").read_bytes() == vectors
+    assert (tmp_path / "out" / "pca.safetensors").exists()
 
 
 def test_more_texts_go_on_after_the_first(run):
