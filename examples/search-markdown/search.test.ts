@@ -108,6 +108,16 @@ test("answers a question with the passage that is about it, and says where that 
   assert.deepEqual([garden?.file, garden?.line, garden?.heading], [join("more", "garden.md"), 1, ""]);
 });
 
+test("passages and questions without a word, whose vectors are zero, spoil nothing", async () => {
+  writeFileSync(join(folder, "notes", "a-first.md"), "---\n");
+  const indexed = await search(["index", join(folder, "notes")]);
+  assert.match(indexed.stdout, /^4 passages of 3 files/, indexed.stderr);
+  const [bread] = resultsOf(await search(["ask", "baking dough from flour and yeast", "--top", "100"]));
+  assert.equal(bread?.heading, "Cooking › Bread");
+  const { code, stderr } = await search(["ask", "???"]);
+  assert.deepEqual([code, stderr.trim()], [1, "error: the question has no word in it, and so no embedding that could be compared"]);
+});
+
 test("refuses to mix models: the index names one, the endpoint another", async () => {
   const before = statSync(indexFile).mtimeMs;
   for (const dimensions of [8, 384]) {

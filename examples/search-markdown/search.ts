@@ -75,6 +75,7 @@ async function index(folder: string, indexFile: string): Promise<void> {
   rmSync(unfinished, { force: true });
   let database: Database.Database | undefined;
   let version: string | undefined;
+  let stored = 0;
   try {
     for (let start = 0; start < passages.length; start += TEXTS_PER_REQUEST) {
       const batch = passages.slice(start, start + TEXTS_PER_REQUEST);
@@ -84,7 +85,7 @@ async function index(folder: string, indexFile: string): Promise<void> {
         throw new UserError(`the endpoint changed its model from ${version} to ${answer.version} meanwhile: index again`);
       }
       database ??= createIndex(unfinished, answer.vectors[0]!.length, version);
-      store(database, batch, answer.vectors, start);
+      stored += store(database, batch, answer.vectors, start);
     }
     database?.close();
     renameSync(unfinished, indexFile);
@@ -93,7 +94,7 @@ async function index(folder: string, indexFile: string): Promise<void> {
     rmSync(unfinished, { force: true });
     throw error;
   }
-  console.log(`${passages.length} passages of ${files.length} files are in ${indexFile}, embedded by model ${version}.`);
+  console.log(`${stored} passages of ${files.length} files are in ${indexFile}, embedded by model ${version}.`);
 }
 
 async function ask(question: string, indexFile: string, top: number): Promise<void> {
@@ -101,6 +102,7 @@ async function ask(question: string, indexFile: string, top: number): Promise<vo
   const database = openDatabase(indexFile);
   const { value: indexVersion } = database.prepare("SELECT value FROM about WHERE name = 'model version'").get() as { value: string };
   const { vectors, version } = await embed([question]);
+  if (isZero(vectors[0]!)) throw new UserError("the question has no word in it, and so no embedding that could be compared");
   if (version !== indexVersion) {
     throw new UserError(
       `${indexFile} was made with model ${indexVersion}, and ${BASE_URL} now serves model ${version}. ` +
@@ -199,16 +201,25 @@ function createIndex(path: string, dimensions: number, version: string): Databas
   return database;
 }
 
-function store(database: Database.Database, passages: Passage[], vectors: Float32Array[], firstId: number): void {
+/** How many there are to find: the distance to a zero vector is no number, and would spoil the order of the others. */
+function store(database: Database.Database, passages: Passage[], vectors: Float32Array[], firstId: number): number {
+  const hasWords = vectors.map((vector) => !isZero(vector));
   const insertPassage = database.prepare("INSERT INTO passages VALUES (?, ?, ?, ?, ?)");
   const insertVector = database.prepare("INSERT INTO vectors (rowid, embedding) VALUES (?, ?)");
   database.transaction(() => {
     passages.forEach(({ file, line, heading, text }, i) => {
+      if (!hasWords[i]) return;
       const id = BigInt(firstId + i); // a BigInt, since a number would be bound as a float
       insertPassage.run(id, file, BigInt(line), heading, text);
       insertVector.run(id, bytesOf(vectors[i]!));
     });
   })();
+  return hasWords.filter(Boolean).length;
+}
+
+/** What a text without a word has: punctuation or emoji alone. */
+function isZero(vector: Float32Array): boolean {
+  return vector.every((value) => value === 0);
 }
 
 function bytesOf(vector: Float32Array): Buffer {
