@@ -39,7 +39,9 @@ export class RequestError extends Error {
   get sentence() {
     const item = /^input\[(\d+)\]/.exec(this.param ?? "");
     const wait = this.retryAfter && /^\d+$/.test(this.retryAfter) ? ` Try again in ${this.retryAfter} s.` : "";
-    return (item ? `Text ${Number(item[1]) + 1}: ` : "") + this.message + wait;
+    // The Worker says so too, in its own words.
+    const message = wait ? this.message.replace(/ Try again(?: in \d+ seconds)?\.$/, "") : this.message;
+    return (item ? `Text ${Number(item[1]) + 1}: ` : "") + message + wait;
   }
 }
 
@@ -104,7 +106,11 @@ export async function describeModel() {
 /** @param {string} path @param {RequestInit} init */
 async function call(path, init = {}) {
   const headers = new Headers(init.headers);
-  if (apiKey.value) headers.set("authorization", `Bearer ${apiKey.value}`);
+  try {
+    if (apiKey.value) headers.set("authorization", `Bearer ${apiKey.value}`);
+  } catch {
+    throw new RequestError("The API key has a character in it that no key has: “ or … perhaps.", { status: 401 });
+  }
   let response;
   let text;
   try {

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { after, afterEach, before, test } from "node:test";
 import { promisify } from "node:util";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
+import { RequestError } from "../../public/api.js";
 import { fromBase64, seededWeights, startService, type Service } from "../harness.js";
 import { startBrowser } from "./browser.js";
 
@@ -329,6 +330,13 @@ test("the Python program is Python, and its texts are those of the page", async 
 
 // ---------------------------------------------------------------------------------------- keys and mistakes
 
+test("says once when to try again, where the Worker says so too", () => {
+  const sentence = (message: string, retryAfter: string | null) => new RequestError(message, { retryAfter }).sentence;
+  assert.equal(sentence("The model is not available. Try again.", "1"), "The model is not available. Try again in 1 s.");
+  assert.equal(sentence("Too many requests. Try again in 10 seconds.", "10"), "Too many requests. Try again in 10 s.");
+  assert.equal(sentence("The model is not available. Try again.", null), "The model is not available. Try again.");
+});
+
 test("asks for a key where one is needed, keeps it for this tab alone and never writes it out", async () => {
   const page = await open("/", {}, lockedService);
   const error = page.locator("#key-error");
@@ -336,6 +344,9 @@ test("asks for a key where one is needed, keeps it for this tab alone and never 
   assert.equal(await page.getByLabel("API key").getAttribute("aria-invalid"), "true");
   assert.match(await page.locator("#compare-error").innerText(), /see the API key above/);
 
+  await page.getByLabel("API key").fill("“quoted”");
+  await page.getByLabel("API key").press("Enter");
+  await error.filter({ hasText: "The API key has a character in it that no key has" }).waitFor();
   await page.getByLabel("API key").fill("wrong");
   await page.getByLabel("API key").press("Enter");
   await error.filter({ hasText: "The API key is wrong" }).waitFor();
