@@ -14,6 +14,7 @@ import {
 } from "node:fs";
 import { homedir } from "node:os";
 import { delimiter, join, relative } from "node:path";
+import { parseArgs } from "node:util";
 import { PROJECT_ROOT, runAsCommand, UserError } from "./project.js";
 
 const CRATE_FOLDER = join(PROJECT_ROOT, "embedder-wasm");
@@ -46,7 +47,10 @@ interface RustToolchain {
   sysroot: string;
 }
 
-void runAsCommand(import.meta.url, () => (process.argv.includes("--check") ? check() : build()));
+void runAsCommand(import.meta.url, () => {
+  const { values } = parseArgs({ options: { check: { type: "boolean" } } });
+  return values.check ? check() : build();
+});
 
 function check(): void {
   const builtFrom = builtSourcesHash();

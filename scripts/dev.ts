@@ -37,7 +37,7 @@ async function main(): Promise<void> {
   const url = `http://localhost:${port}`;
   const hasEnded = () => child.exitCode !== null || child.signalCode !== null;
   // Fails only when wrangler ends at that moment, and then there is nothing to announce.
-  announceWhenReady(url, hasEnded).catch(() => undefined);
+  announcement(url, hasEnded).then((text) => text !== undefined && console.log(text), () => undefined);
   process.exitCode = await ended;
 }
 
@@ -57,7 +57,7 @@ function parseFlags(args: string[]) {
     },
   });
   const text = (name: string) => (typeof values[name] === "string" ? values[name] : undefined);
-  const portText = values["port"] === undefined ? String(DEFAULT_PORT) : String(values["port"]);
+  const portText = values["port"] === undefined ? String(DEFAULT_PORT) : (text("port") ?? "");
   const port = Number(portText);
   if (!/^\d+$/.test(portText) || port < 1 || port > 65535) {
     throw new UserError(`--port wants a number from 1 to 65535, but got "${portText}"`);
@@ -93,27 +93,36 @@ function refuseTakenPort(port: number): Promise<void> {
   });
 }
 
-async function announceWhenReady(url: string, hasEnded: () => boolean): Promise<void> {
-  if (!(await answers(`${url}/health`, hasEnded))) return;
+/** What to say when the Worker answers; undefined when it ended first. */
+export async function announcement(url: string, hasEnded: () => boolean): Promise<string | undefined> {
+  const health = await answerOf(`${url}/health`, hasEnded);
+  if (health === undefined) return undefined;
+  if (!health.ok) {
+    const { error } = (await health.json().catch(() => ({}))) as { error?: { message?: string } };
+    const reason = error?.message ?? `/health answers ${health.status}`;
+    return (
+      `\nThe Worker runs at ${url} and cannot embed: ${reason}\n` +
+      "`npm run seed`, in another terminal, puts the shipped weights back.\n"
+    );
+  }
   const headers = ["content-type: application/json"];
   if (await asksForKey(url)) headers.push("authorization: Bearer <API_KEY of .dev.vars>");
-  console.log(`\nReady: ${url}/v1 is the base URL for an OpenAI client. Ctrl+C ends it. Try it:\n`);
-  console.log(
-    `  curl ${url}/v1/embeddings ${headers.map((header) => `-H '${header}'`).join(" ")} -d '${EXAMPLE_REQUEST}'\n`,
+  return (
+    `\nReady: ${url}/v1 is the base URL for an OpenAI client. Ctrl+C ends it. Try it:\n\n` +
+    `  curl ${url}/v1/embeddings ${headers.map((header) => `-H '${header}'`).join(" ")} -d '${EXAMPLE_REQUEST}'\n`
   );
 }
 
-/** Waits until the URL answers, with whatever status; false when the server ended first. */
-async function answers(url: string, hasEnded: () => boolean): Promise<boolean> {
+/** Waits until the URL answers, with whatever status; undefined when the server ended first. */
+async function answerOf(url: string, hasEnded: () => boolean): Promise<Response | undefined> {
   while (!hasEnded()) {
     try {
-      await fetch(url);
-      return true;
+      return await fetch(url);
     } catch {
       await new Promise((resolve) => setTimeout(resolve, READY_POLL_MILLISECONDS));
     }
   }
-  return false;
+  return undefined;
 }
 
 async function asksForKey(url: string): Promise<boolean> {

@@ -1,11 +1,15 @@
 // `npm run dev` as a person runs it, in a copy of the project.
 import assert from "node:assert/strict";
 import { execFile, spawn } from "node:child_process";
+import { createServer as createHttpServer } from "node:http";
 import { createServer, type AddressInfo } from "node:net";
+import { join } from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
+import { announcement } from "../scripts/dev.js";
 import { copyProject } from "./project-copy.js";
 
+const DEV_SCRIPT = join(import.meta.dirname, "..", "scripts", "dev.ts");
 const READY_TIMEOUT_MILLISECONDS = 120_000;
 
 test("npm run dev seeds the local KV and prints a curl line that works; the end of it frees the port", async () => {
@@ -54,6 +58,24 @@ test("npm run dev seeds the local KV and prints a curl line that works; the end 
     project.remove();
   }
   await assert.rejects(fetch(`http://localhost:${port}/health`), "nothing listens any more");
+});
+
+test("with weights that cannot be loaded it says so, and how to mend it", async () => {
+  const server = createHttpServer((_, response) => {
+    response.writeHead(503).end(JSON.stringify({ error: { message: "The model is not available. Try again." } }));
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const text = await announcement(url, () => false);
+  server.close();
+  assert.match(text ?? "", /^\nThe Worker runs at \S+ and cannot embed: The model is not available\. Try again\.\n`npm run seed`/);
+});
+
+test("a port that is no number is refused as what was typed", async () => {
+  for (const [args, got] of [[["--port"], ""], [["--port", "many"], "many"], [["--port", "0"], "0"]] as const) {
+    const child = await promisify(execFile)("node", ["--import", "tsx", DEV_SCRIPT, ...args]).catch((error: { stderr: string }) => error);
+    assert.equal(child.stderr, `error: --port wants a number from 1 to 65535, but got "${got}"\n`);
+  }
 });
 
 function outputUntil(child: ReturnType<typeof spawn>, pattern: RegExp): Promise<string> {

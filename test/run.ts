@@ -66,7 +66,10 @@ function readPayload(path: string): Payload {
   } catch (error) {
     throw new UserError(`${path} is not JSON: ${(error as Error).message}`);
   }
-  const texts = [body.input].flat().map((text) => (typeof text === "string" ? text : JSON.stringify(text)));
+  if (typeof body !== "object" || body === null) throw new UserError(`${path} is not a JSON object`);
+  // Numbers are the token ids of one text.
+  const inputs = Array.isArray(body.input) && typeof body.input[0] !== "number" ? body.input : [body.input];
+  const texts = inputs.map((text) => (typeof text === "string" ? text : JSON.stringify(text)));
   // Floats, whatever the payload says: the numbers are what is shown.
   return { name: basename(path), texts, body: JSON.stringify({ ...body, encoding_format: "float" }) };
 }

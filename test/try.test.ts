@@ -1,9 +1,10 @@
 // `npm run try`, the run script, against a server that answers with vectors whose numbers are known.
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { copyProject, type ProjectCopy } from "./project-copy.js";
@@ -33,9 +34,9 @@ describe("npm run try", () => {
         response.writeHead(refusal.status).end(refusal.body);
         return;
       }
-      const data = [body.input]
-        .flat()
-        .map((_, index) => ({ object: "embedding", embedding: VECTORS[index], index }));
+      const isOne = typeof body.input === "string" || typeof body.input[0] === "number";
+      const data = VECTORS.slice(0, isOne ? 1 : body.input.length)
+        .map((embedding, index) => ({ object: "embedding", embedding, index }));
       response.setHeader("x-model-version", "0123456789ab");
       response.end(
         JSON.stringify({ object: "list", data, model: "m", usage: { prompt_tokens: 7, total_tokens: 7 } }),
@@ -97,6 +98,18 @@ describe("npm run try", () => {
       requests.map(({ authorization }) => authorization),
       ["Bearer sk-test"],
     );
+  });
+
+  test("the token ids of one text are one text, and a payload that is no object is refused", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "payloads-"));
+    after(() => rmSync(folder, { recursive: true }));
+    const [ids, none] = [join(folder, "ids.json"), join(folder, "none.json")];
+    writeFileSync(ids, '{"model":"m","input":[15339,1917]}');
+    writeFileSync(none, "null");
+    const { exitCode, output } = await tryWith([url, ids]);
+    assert.equal(exitCode, 0, output);
+    assert.match(output, /1 of 1 texts embedded/);
+    assert.deepEqual(await tryWith([url, none]), { exitCode: 1, output: `error: ${none} is not a JSON object\n` });
   });
 
   test("an error of the endpoint is printed in its own words", async () => {
