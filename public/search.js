@@ -8,6 +8,8 @@ import { cosine } from "./vectors.js";
 
 const PAUSE_MILLISECONDS = 120; // between keys, before a request goes out
 const DOCUMENTS_PER_REQUEST = 500;
+/** A word has a character at least, and a request may have 300,000 words. */
+const CHARACTERS_PER_REQUEST = 250_000;
 const RANKS_SHOWN = 50;
 
 /** @param {import("./page.js").Page} page */
@@ -109,7 +111,7 @@ export function startSearch(page) {
     let milliseconds = 0;
     const count = missing.length;
     while (missing.length) {
-      const portion = missing.slice(0, DOCUMENTS_PER_REQUEST);
+      const portion = missing.slice(0, countOfPortion(missing));
       const input = texts.length === 1 ? portion[0] : portion;
       page.sent("search", { input });
       const answer = await embed(input, { model: page.modelName, signal });
@@ -187,4 +189,13 @@ function underlined(text, words) {
     .split(/([\p{L}\p{N}]+)/u)
     .filter(Boolean)
     .map((part) => (words.has(part.toLowerCase()) ? element("span", { class: "shared" }, part) : part));
+}
+
+/** How many of the texts go into one request: as many as its limits allow, and one at least. @param {string[]} texts */
+function countOfPortion(texts) {
+  let count = 0;
+  let characters = 0;
+  do characters += texts[count++].length;
+  while (count < Math.min(texts.length, DOCUMENTS_PER_REQUEST) && characters + texts[count].length <= CHARACTERS_PER_REQUEST);
+  return count;
 }

@@ -256,6 +256,19 @@ test("ranks the documents as one types, and embeds each text once", async () => 
   assert.ok(documents.every((text) => sent.includes(text)));
 });
 
+test("sends long documents in several requests, each within the limit of tokens", async () => {
+  const page = await open("/#search");
+  const counts: number[] = [];
+  page.on("request", (request) => {
+    if (request.method() === "POST") counts.push([(request.postDataJSON() as { input: string | string[] }).input].flat().length);
+  });
+  // 330 x 1,001 words: in one request they would be refused.
+  const documents = Array.from({ length: 330 }, (_, i) => `${i} ${"a ".repeat(999)}b`);
+  await page.getByRole("textbox", { name: "Documents" }).fill(documents.join("\n"));
+  await page.waitForFunction(() => document.getElementById("documents-status")?.textContent?.startsWith("330 documents"));
+  assert.deepEqual(counts.filter((count) => count > 10), [124, 124, 82]);
+});
+
 test("takes paragraphs as documents when told so", async () => {
   const page = await open("/#search");
   await page.getByRole("textbox", { name: "Documents" }).fill("one\ntwo\n\nthree\nfour\n\n\nfive");
