@@ -79,7 +79,7 @@ def test_pca_rotates_to_axes_of_falling_variance(run, tmp_path):
         (["words-000.safetensors", "texts-002.safetensors"], [*WORDS, *TEXTS[8:]]),
         (["texts-001.safetensors", "texts-001.txt"], TEXTS[4:8]),
     ],
-    ids=["nothing", "one shard", "two shards", "its texts too"],
+    ids=["nothing", "the principal axes", "one shard", "two shards", "its texts too"],
 )
 def test_a_second_run_computes_what_is_missing_and_no_more(run, tmp_path, lost, encoded):
     run()
