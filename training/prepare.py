@@ -2,9 +2,11 @@
 
     python training/prepare.py --data DATA/train --out OUT [--all] [--exclude DATA/eval]
 
-writes OUT/pairs/<source>.tsv (`anchor<TAB>positive`, no header, shuffled) and, with `--texts N`,
-OUT/texts.txt (at most N texts for the teacher, shuffled so that any prefix is a fair sample) and
-OUT/words.txt (the most frequent words). Nothing but Python's standard library is needed, and the
+writes OUT/pairs/<source>.tsv (`anchor<TAB>positive`, no header, shuffled). With `--texts N` or
+`--taught N` it writes OUT/texts.txt (texts for the teacher, shuffled so that any prefix is a fair
+sample: at most `--texts` of all kinds, beside both sides of the taught pairs) and OUT/words.txt
+(the most frequent words); with `--taught N` also OUT/pairs-taught/<source>.tsv, the first N pairs of
+each file, which the teacher reads as they are. Nothing but Python's standard library is needed, and the
 same seed gives the same bytes.
 """
 
@@ -36,25 +38,30 @@ def main() -> None:
     options = parse_options()
     excluded = evaluation_texts(options.exclude)
     sources = OPEN_SOURCES | OTHER_SOURCES if options.all else OPEN_SOURCES
-    pair_dir = options.out / "pairs"
+    pair_dir, taught_dir = options.out / "pairs", options.out / "pairs-taught"
     pair_dir.mkdir(parents=True, exist_ok=True)
-    for left_over in pair_dir.glob("*.tsv"):
+    for left_over in [*pair_dir.glob("*.tsv"), *taught_dir.glob("*.tsv")]:
         left_over.unlink()  # of a run with --all, whose terms may be others
+    if options.taught:
+        taught_dir.mkdir(exist_ok=True)
     everything = {}
+    taught = {}
     for name, (make_pairs, cap) in sources.items():
         pairs = read_pairs(make_pairs, name, options, excluded)
         rng_of(options.seed, name + " order").shuffle(pairs.kept)
         everything[name] = pairs.kept
         kept = pairs.kept[: min(cap or options.cap, options.cap)]
         path = pair_dir / f"{name}.tsv"
-        with path.open("w", encoding="utf-8") as out:
-            out.writelines(f"{anchor}\t{positive}\n" for anchor, positive in kept)
+        write_pairs(path, kept)
+        if options.taught:
+            taught[name] = kept[: options.taught]
+            write_pairs(taught_dir / path.name, taught[name])
         note = f", {pairs.excluded} with an evaluation text left out" if pairs.excluded else ""
         print(f"{path}: {len(kept):,} of {len(pairs.kept):,} pairs{note}", file=sys.stderr)
-    if options.texts:
+    if options.texts or options.taught:
         for name, make_pairs in TEXT_ONLY_SOURCES.items():
             everything[name] = read_pairs(make_pairs, name, options, excluded).kept
-        write_texts(options, everything, excluded)
+        write_texts(options, everything, taught, excluded)
 
 
 def parse_options() -> argparse.Namespace:
@@ -65,7 +72,8 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--exclude", type=Path, help="folder of the evaluation sets; what has one of their texts is left out")
     parser.add_argument("--cap", type=int, default=CAP_PAIRS, help=f"pairs for each file, default {CAP_PAIRS}")
     parser.add_argument("--rows", type=int, help="read only the first N pairs of each set: a quick sample")
-    parser.add_argument("--texts", type=int, default=0, help="also write at most this many teacher texts")
+    parser.add_argument("--texts", type=int, default=0, help="also write at most this many texts for the teacher")
+    parser.add_argument("--taught", type=int, default=0, help="both sides of the first N pairs of each file are such texts, too")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     if not options.data.is_dir():
@@ -73,6 +81,11 @@ def parse_options() -> argparse.Namespace:
     if options.exclude and not options.exclude.is_dir():
         parser.error(f"--exclude: {options.exclude} is not a folder")
     return options
+
+
+def write_pairs(path: Path, pairs: list[tuple[str, str]]) -> None:
+    with path.open("w", encoding="utf-8") as out:
+        out.writelines(f"{anchor}\t{positive}\n" for anchor, positive in pairs)
 
 
 def rng_of(seed: int, name: str) -> random.Random:
@@ -260,9 +273,13 @@ OTHER_SOURCES = {
 
 
 def write_texts(
-    options: argparse.Namespace, everything: dict[str, list[tuple[str, str]]], excluded: set[str]
+    options: argparse.Namespace,
+    everything: dict[str, list[tuple[str, str]]],
+    taught: dict[str, list[tuple[str, str]]],
+    excluded: set[str],
 ) -> None:
-    """The texts of both sides of all pairs, each text once, each source up to its cap, and the words in them."""
+    """The texts of both sides of all pairs, each text once, each source up to its cap, and the words in them; and
+    the sides of the taught pairs as they are."""
     counts = collections.Counter()
     seen = set()
     chosen: list[str] = []
@@ -283,12 +300,17 @@ def write_texts(
         rng.shuffle(taken)
         print(f"{name}: {len(taken[:cap]):,} of {len(taken):,} texts", file=sys.stderr)
         chosen += taken[:cap]
-    rng_of(options.seed, "texts").shuffle(chosen)
-    (options.out / "texts.txt").write_text("".join(text + "\n" for text in chosen[: options.texts]), encoding="utf-8")
+    rng = rng_of(options.seed, "texts")
+    rng.shuffle(chosen)
+    whole = dict.fromkeys(side for pairs in taught.values() for pair in pairs for side in pair)
+    texts = [*whole, *(text for text in chosen[: options.texts] if text not in whole)]
+    if whole:
+        rng.shuffle(texts)
+    (options.out / "texts.txt").write_text("".join(text + "\n" for text in texts), encoding="utf-8")
     words = [(word, count) for word, count in counts.most_common(MAX_WORDS) if count >= MIN_WORD_COUNT]
     (options.out / "words.txt").write_text("".join(f"{word}\n" for word, _ in words), encoding="utf-8")
     (options.out / "word-counts.txt").write_text("".join(f"{count}\n" for _, count in words), encoding="utf-8")
-    print(f"{len(chosen[: options.texts]):,} texts, {len(words):,} words", file=sys.stderr)
+    print(f"{len(texts):,} texts, {len(whole):,} of them the taught pairs', {len(words):,} words", file=sys.stderr)
 
 
 def texts_of(side: str, rng: random.Random) -> list[str]:

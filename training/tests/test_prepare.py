@@ -54,14 +54,32 @@ def prepared(data: Path, *arguments: str, hash_seed: str = "0") -> dict[str, str
 
 
 def test_the_same_seed_gives_the_same_bytes_whatever_python_hashes_strings_to(data):
-    first = prepared(data, "--texts", "40", "--seed", "3", hash_seed="1")
-    assert prepared(data, "--texts", "40", "--seed", "3", hash_seed="2") == first
-    assert len(first["texts.txt"].splitlines()) == 40
+    options = ("--texts", "40", "--taught", "5", "--seed", "3")
+    first = prepared(data, *options, hash_seed="1")
+    assert prepared(data, *options, hash_seed="2") == first
+    assert len(prepared(data, "--texts", "40")["texts.txt"].splitlines()) == 40
+
+
+def test_the_teacher_reads_the_sides_of_taught_pairs_as_they_are_and_at_most_so_many_others(data):
+    passage = " ".join(f"Sentence number {i} of a long passage about files." for i in range(20))
+    write_table(data / "train" / "pubmedqa" / "pairs.tsv.gz", ("anchor", "positive"), ("what is in it", passage))
+    files = prepared(data, "--taught", "5", "--texts", "30")
+    taught = {name: lines.splitlines() for name, lines in files.items() if name.startswith("pairs-taught/")}
+    assert taught["pairs-taught/pubmedqa.tsv"] == [f"what is in it\t{passage}"]
+    assert taught["pairs-taught/tldr_pages.tsv"] == files["pairs/tldr_pages.tsv"].splitlines()[:5]
+    sides = {side for lines in taught.values() for line in lines for side in line.split("\t")}
+    texts = files["texts.txt"].splitlines()
+    assert len(texts) == len(set(texts))
+    assert sides <= set(texts)
+    assert 15 < len(set(texts) - sides) <= 30
+    assert set(prepared(data, "--taught", "5")["texts.txt"].splitlines()) == sides
 
 
 def test_pairs_that_an_earlier_run_left_are_gone(data):
     first = prepared(data)
-    (data / "out" / "pairs" / "quora_strict.tsv").write_text("of a run\twith --all\n", encoding="utf-8")
+    for folder in ("pairs", "pairs-taught"):
+        (data / "out" / folder).mkdir(exist_ok=True)
+        (data / "out" / folder / "quora_strict.tsv").write_text("of a run\twith --all\n", encoding="utf-8")
     assert prepared(data) == first
 
 

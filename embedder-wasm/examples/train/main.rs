@@ -60,9 +60,16 @@ struct Arguments {
     /// Values in a row.
     #[arg(long, default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..=4096))]
     dim: u32,
-    /// How often the pairs are gone through; 0 leaves the table as it is, but for --refine.
+    /// How often the pairs are gone through; 0 leaves the table as it is, but for --average-with and --refine.
     #[arg(long, default_value_t = 2)]
     epochs: u32,
+    /// Average the trained rows with those of this model-dir, before they are refined: one that began with the same start
+    /// values, had the same teacher but other lessons, and was not refined. All but the rows stays this training's.
+    #[arg(long, value_name = "DIR")]
+    average_with: Option<PathBuf>,
+    /// How much of the average is the other's.
+    #[arg(long, default_value_t = 0.5, requires = "average_with", value_parser = share)]
+    average_share: f32,
     /// Refine the table when it is trained (words-and-stems only): tell numbers apart, balance dimensions,
     /// and let the last one say how far the words of a text agree. Not for one that was refined before.
     #[arg(long)]
@@ -91,6 +98,10 @@ struct Arguments {
     /// Weight of the teacher's loss, where the pairs' has 1.
     #[arg(long, default_value_t = 5.0, value_parser = positive)]
     teacher_weight: f32,
+    /// Weight of the loss of distillation, where the pairs' has 1: which of a batch's positives each anchor is like,
+    /// and how much, is learned from the teacher. For batches whose texts are all among the teacher's.
+    #[arg(long, default_value_t = 0.0, requires = "teacher", value_parser = not_negative)]
+    distillation_weight: f32,
     /// Texts of the teacher in a step.
     #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..))]
     teacher_batch_size: u32,
@@ -156,6 +167,12 @@ fn run(arguments: Arguments) -> Result<(), String> {
         vocab_size: table.rows.len() / table.dim,
         max_words: arguments.max_words as usize,
     };
+    let others = arguments
+        .average_with
+        .as_deref()
+        .map(|folder| model_dir::read_rows(folder, &reading, table.dim))
+        .transpose()
+        .map_err(|message| format!("--average-with {message}"))?;
     let held_out = HeldOut::read(
         &arguments.evaluate_sts,
         &arguments.evaluate_retrieval,
@@ -194,12 +211,32 @@ fn run(arguments: Arguments) -> Result<(), String> {
         .transpose()?;
     if let Some(lessons) = &lessons {
         eprintln!("{:>9} texts of the teacher", lessons.texts.len());
+        if arguments.distillation_weight > 0.0 {
+            let known = |source: &&Source| {
+                source
+                    .keys
+                    .iter()
+                    .all(|key| lessons.places.contains_key(key))
+            };
+            let count = sources.iter().filter(known).count();
+            eprintln!(
+                "{count:>9} of {} files of pairs read whole by the teacher",
+                sources.len()
+            );
+            if count == 0 {
+                let wanted = "a file of pairs whose texts are all among the teacher's";
+                return Err(format!(
+                    "--distillation-weight: expected {wanted}, found none"
+                ));
+            }
+        }
     }
     let guidance = Guidance {
         lexical,
         teacher: lessons.as_ref().map(|lessons| TeacherGuidance {
             lessons,
             weight: arguments.teacher_weight,
+            distillation_weight: arguments.distillation_weight,
             batch_size: arguments.teacher_batch_size as usize,
         }),
     };
@@ -224,9 +261,17 @@ fn run(arguments: Arguments) -> Result<(), String> {
         print!("mean loss of the last epoch {:.4}, ", losses.pairs);
         if lessons.is_some() {
             print!("the teacher's {:.4}, ", losses.teacher);
+            if arguments.distillation_weight > 0.0 {
+                print!("of distillation {:.4}, ", losses.distillation);
+            }
         }
         println!("{:.0} s", begun.elapsed().as_secs_f32());
         held_out.print(&table, guidance.lexical.as_ref(), "after training");
+    }
+    if let Some(others) = &others {
+        table.store_as(arguments.dtype);
+        table.average(others, arguments.average_share);
+        held_out.print(&table, guidance.lexical.as_ref(), "averaged");
     }
     if arguments.refine {
         refine(&mut table, &reading, &sets, &mut lexical_idf);
@@ -322,6 +367,20 @@ fn lexical_weight(text: &str) -> Result<f32, String> {
     match positive(text)? {
         weight if weight <= MAX_LEXICAL_WEIGHT => Ok(weight),
         _ => Err(format!("expected at most {MAX_LEXICAL_WEIGHT}")),
+    }
+}
+
+fn share(text: &str) -> Result<f32, String> {
+    match text.parse::<f32>() {
+        Ok(value) if (0.0..=1.0).contains(&value) => Ok(value),
+        _ => Err(format!("expected a number from 0 to 1, found {text:?}")),
+    }
+}
+
+fn not_negative(text: &str) -> Result<f32, String> {
+    match text.parse::<f32>() {
+        Ok(value) if value.is_finite() && value >= 0.0 => Ok(value),
+        _ => Err(format!("expected 0 or a number above it, found {text:?}")),
     }
 }
 

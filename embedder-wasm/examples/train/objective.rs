@@ -6,9 +6,12 @@ use crate::matrix::{View, product};
 
 const ROWS_IN_A_BLOCK: usize = 64;
 
-/// What one batch of pairs gives: the mean loss, and its gradient for each unit vector.
+/// What one batch of pairs gives: the mean losses, and the gradient of their weighted sum for each unit vector.
 pub struct Contrast {
+    /// InfoNCE's.
     pub loss: f32,
+    /// That of distillation; 0 without.
+    pub distillation: f32,
     pub anchor_gradients: Vec<f32>,
     pub positive_gradients: Vec<f32>,
 }
@@ -22,6 +25,15 @@ pub struct Lexical<'a> {
     pub weight: f32,
 }
 
+/// The teacher's unit vectors of a batch's texts, pairs x dim each.
+#[derive(Clone, Copy)]
+pub struct Taught<'a> {
+    pub anchors: &'a [f32],
+    pub positives: &'a [f32],
+    /// Of the loss of distillation, where InfoNCE has 1.
+    pub weight: f32,
+}
+
 /// InfoNCE in both directions: every anchor must find its positive among all positives of the batch,
 /// and every positive its anchor.
 ///
@@ -29,12 +41,17 @@ pub struct Lexical<'a> {
 /// of softmax(similarities / temperature) over rows and over columns. `excluded(i, j)` takes the pair
 /// (i, j) out, where it is no real negative. `lexical` are the unit vectors of the fixed part; the
 /// similarity is then that of the parts appended to each other with this part's weight.
+///
+/// With `taught`, the teacher's similarities are learned too (distillation, Hinton et al. 2015): the mean of the
+/// cross-entropies between the softmax, over rows and over columns, of the teacher's similarities of anchors
+/// and positives and that of ours, at the same temperature.
 pub fn contrast(
     anchors: &[f32],
     positives: &[f32],
     dim: usize,
     temperature: f32,
     lexical: Option<Lexical>,
+    taught: Option<Taught>,
     excluded: &(dyn Fn(usize, usize) -> bool + Sync),
 ) -> Contrast {
     let pairs = anchors.len() / dim;
@@ -61,41 +78,64 @@ pub fn contrast(
     let logits: Vec<f32> = (0..pairs)
         .map(|i| (weights[i * pairs + i] - 1.0) / temperature)
         .collect();
-    // A cosine is at most 1, so exp((cosine - 1) / temperature) needs no maximum taken off.
-    weights
-        .par_chunks_mut(pairs)
-        .enumerate()
-        .for_each(|(i, row)| {
-            for (j, value) in row.iter_mut().enumerate() {
-                *value = if i != j && excluded(i, j) {
-                    0.0
-                } else {
-                    ((*value - 1.0) / temperature).exp()
-                };
-            }
-        });
-    let row_sums: Vec<f32> = weights
-        .par_chunks(pairs)
-        .map(|row| row.iter().sum::<f32>() + f32::MIN_POSITIVE)
-        .collect();
-    let column_sums = column_sums(&weights, pairs);
+    let (row_sums, column_sums) = exponentiate(&mut weights, pairs, temperature, excluded);
     let loss = (0..pairs)
         .map(|i| f64::from(0.5 * (row_sums[i].ln() + column_sums[i].ln()) - logits[i]))
         .sum::<f64>()
         / pairs as f64;
+    let distillation = taught.map(|taught| {
+        let view = |values| View::new(values, pairs, dim);
+        let mut targets = vec![0.0f32; pairs * pairs];
+        product(
+            view(taught.anchors),
+            view(taught.positives).transposed(),
+            &mut targets,
+        );
+        let (rows, columns) = exponentiate(&mut targets, pairs, temperature, excluded);
+        // The mean of the softmax over rows and that over columns.
+        targets
+            .par_chunks_mut(pairs)
+            .zip(&rows)
+            .for_each(|(row, row_sum)| {
+                for (value, column_sum) in row.iter_mut().zip(&columns) {
+                    *value *= 0.5 / row_sum + 0.5 / column_sum;
+                }
+            });
+        let likelihoods: Vec<f32> = targets
+            .par_chunks(pairs)
+            .zip(weights.par_chunks(pairs))
+            .map(|(targets, weights)| {
+                let terms = targets.iter().zip(weights);
+                terms
+                    .map(|(target, weight)| target * (weight + f32::MIN_POSITIVE).ln())
+                    .sum()
+            })
+            .collect();
+        let entropy = (0..pairs)
+            .map(|i| f64::from(0.5 * (row_sums[i].ln() + column_sums[i].ln()) - likelihoods[i]))
+            .sum::<f64>();
+        (targets, taught.weight, (entropy / pairs as f64) as f32)
+    });
 
     // From here on `weights` is the gradient for the similarities.
     let scale = share / (pairs as f32 * temperature);
+    let whole = scale * (1.0 + distillation.as_ref().map_or(0.0, |(_, weight, _)| *weight));
     weights
         .par_chunks_mut(pairs)
         .enumerate()
         .for_each(|(i, row)| {
-            let row_factor = 0.5 * scale / row_sums[i];
+            let row_factor = 0.5 * whole / row_sums[i];
             for (value, column_sum) in row.iter_mut().zip(&column_sums) {
-                *value *= row_factor + 0.5 * scale / column_sum;
+                *value *= row_factor + 0.5 * whole / column_sum;
             }
             row[i] -= scale;
         });
+    if let Some((targets, weight, _)) = &distillation {
+        weights
+            .par_iter_mut()
+            .zip(targets)
+            .for_each(|(value, target)| *value -= scale * weight * target);
+    }
     let gradient_view = View::new(&weights, pairs, pairs);
     let mut anchor_gradients = vec![0.0; pairs * dim];
     let mut positive_gradients = vec![0.0; pairs * dim];
@@ -107,9 +147,37 @@ pub fn contrast(
     );
     Contrast {
         loss: loss as f32,
+        distillation: distillation.map_or(0.0, |(_, _, loss)| loss),
         anchor_gradients,
         positive_gradients,
     }
+}
+
+/// Turns the cosines of pairs x pairs texts into exp((cosine - 1) / temperature), 0 where excluded, and
+/// returns the sums of the rows and of the columns. A cosine is at most 1, so no maximum need be taken off.
+fn exponentiate(
+    cosines: &mut [f32],
+    pairs: usize,
+    temperature: f32,
+    excluded: &(dyn Fn(usize, usize) -> bool + Sync),
+) -> (Vec<f32>, Vec<f32>) {
+    cosines
+        .par_chunks_mut(pairs)
+        .enumerate()
+        .for_each(|(i, row)| {
+            for (j, value) in row.iter_mut().enumerate() {
+                *value = if i != j && excluded(i, j) {
+                    0.0
+                } else {
+                    ((*value - 1.0) / temperature).exp()
+                };
+            }
+        });
+    let row_sums = cosines
+        .par_chunks(pairs)
+        .map(|row| row.iter().sum::<f32>() + f32::MIN_POSITIVE)
+        .collect();
+    (row_sums, column_sums(cosines, pairs))
 }
 
 /// Summed within blocks of a fixed height, then block by block: the same for any number of threads.
@@ -161,16 +229,23 @@ mod tests {
             dim,
             weight: 0.7,
         };
+        let (taught_anchors, taught_positives) = (unit_vectors(), unit_vectors());
+        let taught = Taught {
+            anchors: &taught_anchors,
+            positives: &taught_positives,
+            weight: 1.5,
+        };
         let loss = |anchors: &[f32], positives: &[f32]| {
-            contrast(
+            let result = contrast(
                 anchors,
                 positives,
                 dim,
                 temperature,
                 Some(lexical),
+                Some(taught),
                 &excluded,
-            )
-            .loss
+            );
+            result.loss + taught.weight * result.distillation
         };
         let result = contrast(
             &anchors,
@@ -178,6 +253,7 @@ mod tests {
             dim,
             temperature,
             Some(lexical),
+            Some(taught),
             &excluded,
         );
         let step = 1e-2;
@@ -210,7 +286,26 @@ mod tests {
     fn the_loss_of_vectors_that_are_all_alike_is_the_logarithm_of_the_batch() {
         let pairs = 8;
         let vectors = [1.0, 0.0].repeat(pairs);
-        let result = contrast(&vectors, &vectors, 2, 0.05, None, &|_, _| false);
+        let result = contrast(&vectors, &vectors, 2, 0.05, None, None, &|_, _| false);
         assert!((result.loss - (pairs as f32).ln()).abs() < 1e-5);
+    }
+
+    #[test]
+    fn distillation_has_no_gradient_where_the_texts_are_as_alike_as_the_teacher_finds_them() {
+        let vectors = [1.0, 0.0, 0.0, 1.0, 0.6, 0.8];
+        let gradients = |weight| {
+            let taught = Taught {
+                anchors: &vectors,
+                positives: &vectors,
+                weight,
+            };
+            let result = contrast(&vectors, &vectors, 2, 0.2, None, Some(taught), &|_, _| {
+                false
+            });
+            result.anchor_gradients
+        };
+        for (without, with) in gradients(0.0).iter().zip(gradients(3.0)) {
+            assert!((without - with).abs() < 1e-6, "{without} and {with}");
+        }
     }
 }

@@ -81,11 +81,12 @@ pub fn read_source(path: &Path, reading: &Reading) -> Result<Source, String> {
     Ok(Source {
         name,
         texts: TextSet::of(&texts, reading),
-        keys: texts.iter().map(|text| key(text)).collect(),
+        keys: texts.iter().map(|text| text_key(text)).collect(),
     })
 }
 
-fn key(text: &str) -> u64 {
+/// Equal texts have equal keys.
+pub fn text_key(text: &str) -> u64 {
     let mut hasher = SipHasher13::new();
     hasher.write(text.as_bytes());
     hasher.finish()

@@ -5,6 +5,7 @@
 //! `rotation` [d, d], its columns by falling variance). Beside the folder, `word-counts.txt` says how
 //! often each of the words comes.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -14,6 +15,7 @@ use rayon::prelude::*;
 use safetensors::{Dtype, SafeTensors};
 
 use crate::matrix::{View, product};
+use crate::pairs::text_key;
 use crate::text_set::{Reading, TextSet};
 
 /// SIF: a word of frequency p counts a / (a + p).
@@ -24,6 +26,20 @@ pub struct Lessons {
     pub texts: TextSet,
     /// texts x dim, of length 1.
     pub targets: Vec<f32>,
+    /// The place of the text with each key (`text_key`).
+    pub places: HashMap<u64, u32>,
+}
+
+impl Lessons {
+    /// The targets of the texts with these keys, end to end; none where the teacher has not read them all.
+    pub fn targets_of(&self, keys: &[u64], dim: usize) -> Option<Vec<f32>> {
+        let mut targets = Vec::with_capacity(keys.len() * dim);
+        for key in keys {
+            let start = *self.places.get(key)? as usize * dim;
+            targets.extend_from_slice(&self.targets[start..start + dim]);
+        }
+        Some(targets)
+    }
 }
 
 pub struct Teacher {
@@ -65,7 +81,9 @@ impl Teacher {
     /// All texts of the folder, at most `limit`.
     pub fn lessons(&self, reading: &Reading, limit: usize) -> Result<Lessons, String> {
         let (texts, targets) = self.shards("texts-", limit)?;
+        let keys = texts.iter().map(|text| text_key(text));
         Ok(Lessons {
+            places: keys.zip(0..).collect(),
             texts: TextSet::of(&texts, reading),
             targets,
         })

@@ -5,7 +5,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::batches::{Batch, batches_in_an_epoch, epoch};
-use crate::objective::{Lexical, contrast};
+use crate::objective::{Lexical, Taught, contrast};
 use crate::pairs::Source;
 use crate::quantize::Dtype;
 use crate::random::Random;
@@ -50,6 +50,8 @@ pub struct TeacherGuidance<'a> {
     pub lessons: &'a Lessons,
     /// Of the teacher's loss, 1 - cosine, where the pairs' loss has 1.
     pub weight: f32,
+    /// Of the loss of distillation, in batches of pairs whose texts the teacher has all read.
+    pub distillation_weight: f32,
     pub batch_size: usize,
 }
 
@@ -58,6 +60,7 @@ pub struct TeacherGuidance<'a> {
 pub struct Losses {
     pub pairs: f32,
     pub teacher: f32,
+    pub distillation: f32,
 }
 
 /// Trains the table.
@@ -99,14 +102,19 @@ pub fn train(
             step += 1;
             sums.pairs += losses.pairs;
             sums.teacher += losses.teacher;
+            sums.distillation += losses.distillation;
             let mut mean = shown.unwrap_or(losses);
             mean.pairs += (losses.pairs - mean.pairs) / SHOWN_STEPS;
             mean.teacher += (losses.teacher - mean.teacher) / SHOWN_STEPS;
+            mean.distillation += (losses.distillation - mean.distillation) / SHOWN_STEPS;
             shown = Some(mean);
-            let message = match guidance.teacher {
-                Some(_) => format!("loss {:.3}, teacher {:.3}", mean.pairs, mean.teacher),
-                None => format!("loss {:.3}", mean.pairs),
-            };
+            let mut message = format!("loss {:.3}", mean.pairs);
+            if let Some(teacher) = &guidance.teacher {
+                message += &format!(", teacher {:.3}", mean.teacher);
+                if teacher.distillation_weight > 0.0 {
+                    message += &format!(", distillation {:.3}", mean.distillation);
+                }
+            }
             if bar.is_hidden() && step % steps.div_ceil(SHOWN_LINES) == 0 {
                 let gone = bar.elapsed().as_secs();
                 eprintln!(
@@ -121,6 +129,7 @@ pub fn train(
         last_means = Losses {
             pairs: sums.pairs / count,
             teacher: sums.teacher / count,
+            distillation: sums.distillation / count,
         };
     }
     bar.finish();
@@ -214,7 +223,31 @@ fn train_step(
             }
         });
     let (anchors, positives) = pair_vectors.split_at(pairs * dim);
-    let contrast = contrast(anchors, positives, dim, temperature, lexical, &excluded);
+    let targets = guidance
+        .teacher
+        .as_ref()
+        .filter(|teacher| teacher.distillation_weight > 0.0)
+        .and_then(|teacher| {
+            let targets = teacher.lessons.targets_of(&keys, dim)?;
+            Some((targets, teacher.distillation_weight))
+        });
+    let taught = targets.as_ref().map(|(targets, weight)| {
+        let (anchors, positives) = targets.split_at(pairs * dim);
+        Taught {
+            anchors,
+            positives,
+            weight: *weight,
+        }
+    });
+    let contrast = contrast(
+        anchors,
+        positives,
+        dim,
+        temperature,
+        lexical,
+        taught,
+        &excluded,
+    );
     let mut gradients = contrast.anchor_gradients;
     gradients.extend(contrast.positive_gradients);
 
@@ -233,6 +266,7 @@ fn train_step(
     Losses {
         pairs: contrast.loss,
         teacher: teacher_loss,
+        distillation: contrast.distillation,
     }
 }
 
@@ -249,6 +283,8 @@ fn progress_bar(steps: usize) -> ProgressBar {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use super::*;
     use crate::text_set::TextSet;
 
@@ -288,10 +324,12 @@ mod tests {
             targets: (0..90 * DIM)
                 .map(|i| if i % DIM == i / DIM % 3 { 1.0 } else { 0.0 })
                 .collect(),
+            places: HashMap::new(),
         };
         let teacher = TeacherGuidance {
             lessons: &lessons,
             weight: 5.0,
+            distillation_weight: 0.0,
             batch_size: 32,
         };
         let guidance = Guidance {
@@ -344,5 +382,54 @@ mod tests {
         let (losses, _) = trained(2, 5);
         // An untrained table has 1, on average.
         assert!(losses.teacher < 0.4, "teacher's loss {}", losses.teacher);
+    }
+
+    /// The mean cosine of the anchors of neighbouring pairs, after training on pairs alone, but for the
+    /// teacher's similarities of their texts, which say that neighbours are alike.
+    fn likeness_of_neighbours(distillation_weight: f32, lessons_read: usize) -> f32 {
+        let source = source(64);
+        let target =
+            |text: usize| (0..DIM).map(move |i| if i == text / 4 % DIM { 1.0 } else { 0.0 });
+        let lessons = Lessons {
+            texts: TextSet::of_rows(&[vec![255], vec![254]]),
+            targets: (0..128).flat_map(target).collect(),
+            places: source.keys[..lessons_read]
+                .iter()
+                .copied()
+                .zip(0..)
+                .collect(),
+        };
+        let guidance = Guidance {
+            lexical: None,
+            teacher: Some(TeacherGuidance {
+                lessons: &lessons,
+                weight: 0.01,
+                distillation_weight,
+                batch_size: 2,
+            }),
+        };
+        let mut table = Table::random(256, DIM, 5);
+        train(&mut table, &[source], &guidance, &schedule(5));
+        let source = self::source(64);
+        let anchors: Vec<&[u32]> = (0..64).map(|pair| source.texts.rows(2 * pair)).collect();
+        let vectors = table.pool(&anchors).vectors;
+        let cosine = |pair: usize| {
+            let vector = |pair: usize| &vectors[pair * DIM..(pair + 1) * DIM];
+            let products = vector(2 * pair).iter().zip(vector(2 * pair + 1));
+            products.map(|(a, b)| a * b).sum::<f32>()
+        };
+        (0..32).map(cosine).sum::<f32>() / 32.0
+    }
+
+    #[test]
+    fn pairs_become_as_alike_as_the_teacher_finds_them_if_it_has_read_them_all() {
+        let without = likeness_of_neighbours(0.0, 128);
+        let distilled = likeness_of_neighbours(5.0, 128);
+        assert!(
+            distilled > without + 0.2,
+            "cosine {without} without distillation, {distilled} with it"
+        );
+        let unread = likeness_of_neighbours(5.0, 127);
+        assert_eq!(unread.to_bits(), without.to_bits());
     }
 }
