@@ -52,7 +52,7 @@ const QUICK: Recipe = {
 
 /**
  * Spearman x 100 on STS benchmark's development part, of the semantic part alone: the lexical one needs no training. Its start
- * values have 68.0, TF-IDF 74.9.
+ * values have 68.0, TF-IDF 74.9, and the models of three seeds 80.1 to 80.6.
  */
 const QUICK_FLOOR = 79;
 
