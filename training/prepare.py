@@ -304,8 +304,7 @@ def write_texts(
     rng.shuffle(chosen)
     whole = dict.fromkeys(side for pairs in taught.values() for pair in pairs for side in pair)
     texts = [*whole, *(text for text in chosen[: options.texts] if text not in whole)]
-    if whole:
-        rng.shuffle(texts)
+    rng.shuffle(texts)
     (options.out / "texts.txt").write_text("".join(text + "\n" for text in texts), encoding="utf-8")
     words = [(word, count) for word, count in counts.most_common(MAX_WORDS) if count >= MIN_WORD_COUNT]
     (options.out / "words.txt").write_text("".join(f"{word}\n" for word, _ in words), encoding="utf-8")

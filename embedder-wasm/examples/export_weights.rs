@@ -1,6 +1,8 @@
 //! Turns a model-dir (`config.json` and `token_embeddings.f32`, as auto-g-embed and `train` write it)
 //! into a weights file: format v1 for the tokenizer ascii-words in f32, else a safetensors container.
 
+#[path = "train/model_reader.rs"]
+mod model_reader;
 #[path = "train/quantize.rs"]
 mod quantize;
 
@@ -10,6 +12,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use embedder_wasm::weights::{MAX_FILE_BYTES, VALUES_IN_AN_I4_BYTE, Weights};
+use model_reader::ModelDir;
 use quantize::Dtype;
 use serde_json::{Map, Value, json};
 
@@ -89,83 +92,6 @@ fn lost(model: &ModelDir, dtype: Dtype) -> f64 {
         all += row.iter().map(|&value| energy(value)).sum::<f64>();
     }
     lost / all
-}
-
-struct ModelDir {
-    vocab_size: usize,
-    table_dim: usize,
-    max_seq_len: usize,
-    normalize: bool,
-    rows: Vec<f32>,
-    extension: Option<Extension>,
-}
-
-/// What a model of the tokenizer words-and-stems has besides.
-struct Extension {
-    tokenizer: String,
-    lexical_dim: usize,
-    lexical_weight: f64,
-    idf: Vec<u8>,
-}
-
-impl ModelDir {
-    fn read(folder: &Path) -> Result<Self, String> {
-        let path = folder.join("config.json");
-        let shown = path.display();
-        let fields: Value = serde_json::from_slice(&read(&path)?)
-            .map_err(|error| format!("{shown}: not valid JSON: {error}"))?;
-        let wrong = |field: &str, expected: &str| {
-            format!(
-                "{shown}: {field}: expected {expected}, found {}",
-                fields[field]
-            )
-        };
-        let number = |field: &str, least: u64| match fields[field].as_u64() {
-            Some(number) if (least..=u64::from(u32::MAX)).contains(&number) => Ok(number as usize),
-            _ => Err(wrong(field, &format!("an integer of at least {least}"))),
-        };
-        let (vocab_size, table_dim) = (number("vocab_size", 3)?, number("embedding_dim", 1)?);
-        let max_seq_len = number("max_seq_len", 1)?;
-        let normalize = fields["normalize"]
-            .as_bool()
-            .ok_or_else(|| wrong("normalize", "true or false"))?;
-        let extension = match &fields["tokenizer"] {
-            Value::Null => None,
-            Value::String(tokenizer) => Some(Extension {
-                tokenizer: tokenizer.clone(),
-                lexical_dim: number("lexical_dim", 1)?,
-                lexical_weight: fields["lexical_weight"]
-                    .as_f64()
-                    .ok_or_else(|| wrong("lexical_weight", "a number"))?,
-                idf: read(&folder.join("idf.u8"))?,
-            }),
-            _ => return Err(wrong("tokenizer", "a name")),
-        };
-        let path = folder.join("token_embeddings.f32");
-        let bytes = read(&path)?;
-        let expected = vocab_size as u128 * table_dim as u128 * 4;
-        if bytes.len() as u128 != expected {
-            return Err(format!(
-                "{}: expected {vocab_size} x {table_dim} f32, {expected} bytes, found {}",
-                path.display(),
-                bytes.len()
-            ));
-        }
-        let rows = bytes
-            .as_chunks::<4>()
-            .0
-            .iter()
-            .map(|value| f32::from_le_bytes(*value))
-            .collect();
-        Ok(Self {
-            vocab_size,
-            table_dim,
-            max_seq_len,
-            normalize,
-            rows,
-            extension,
-        })
-    }
 }
 
 fn v1(model: &ModelDir) -> Vec<u8> {
@@ -284,10 +210,6 @@ fn stored(rows: &[f32], dim: usize, dtype: Dtype) -> (Vec<f32>, Vec<u8>) {
     (scales, values)
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, String> {
-    fs::read(path).map_err(|error| format!("{}: cannot be read: {error}", path.display()))
-}
-
 fn write(path: &Path, bytes: &[u8]) -> Result<(), String> {
     fs::write(path, bytes)
         .map_err(|error| format!("{}: cannot be written: {error}", path.display()))
@@ -296,6 +218,7 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model_reader::Extension;
 
     const DIM: usize = 4;
 

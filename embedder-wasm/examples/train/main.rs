@@ -6,6 +6,8 @@ mod evaluate;
 mod idf;
 mod matrix;
 mod model_dir;
+#[allow(dead_code)] // export_weights reads the other fields.
+mod model_reader;
 mod objective;
 mod pairs;
 mod quantize;
@@ -269,8 +271,7 @@ fn run(arguments: Arguments) -> Result<(), String> {
         held_out.print(&table, guidance.lexical.as_ref(), "after training");
     }
     if let Some(others) = &others {
-        table.store_as(arguments.dtype);
-        table.average(others, arguments.average_share);
+        table.average(others, arguments.average_share, arguments.dtype);
         held_out.print(&table, guidance.lexical.as_ref(), "averaged");
     }
     if arguments.refine {

@@ -6,8 +6,9 @@ use std::str::FromStr;
 
 use embedder_wasm::tokenizer::Tokenizer;
 use embedder_wasm::weights::{Dtype, I4_OFFSET, VALUES_IN_AN_I4_BYTE, Weights};
-use serde_json::{Value, json};
+use serde_json::json;
 
+use crate::model_reader::ModelDir;
 use crate::table::Table;
 use crate::text_set::Reading;
 use crate::trainer::LexicalGuidance;
@@ -62,39 +63,21 @@ fn write_file(path: &Path, bytes: &[u8]) -> Result<(), String> {
 
 /// The exact rows of a model-dir, which must have this tokenizer and size.
 pub fn read_rows(folder: &Path, reading: &Reading, dim: usize) -> Result<Vec<f32>, String> {
-    let path = folder.join("config.json");
-    let config =
-        fs::read(&path).map_err(|error| format!("{}: cannot be read: {error}", path.display()))?;
-    let config: Value =
-        serde_json::from_slice(&config).map_err(|error| format!("{}: {error}", path.display()))?;
-    let found = json!([
-        config["tokenizer"],
-        config["vocab_size"],
-        config["embedding_dim"]
-    ]);
-    let tokenizer = match reading.tokenizer {
-        Tokenizer::AsciiWords => Value::Null,
-        extended => json!(extended.name()),
+    let model = ModelDir::read(folder)?;
+    let tokenizer = match &model.extension {
+        Some(extension) => &extension.tokenizer,
+        None => Tokenizer::AsciiWords.name(),
     };
-    let expected = json!([tokenizer, reading.vocab_size, dim]);
+    let shown = |rows, dim, tokenizer: &str| format!("{rows} rows of {dim}, {tokenizer}");
+    let expected = shown(reading.vocab_size, dim, reading.tokenizer.name());
+    let found = shown(model.vocab_size, model.table_dim, tokenizer);
     if found != expected {
         return Err(format!(
-            "{}: expected tokenizer, vocab_size and embedding_dim {expected}, found {found}",
-            path.display()
+            "{}: expected {expected}, found {found}",
+            folder.display()
         ));
     }
-    let path = folder.join("token_embeddings.f32");
-    let bytes =
-        fs::read(&path).map_err(|error| format!("{}: cannot be read: {error}", path.display()))?;
-    let expected = reading.vocab_size * dim * size_of::<f32>();
-    if bytes.len() != expected {
-        return Err(format!(
-            "{}: expected {expected} bytes, found {}",
-            path.display(),
-            bytes.len()
-        ));
-    }
-    Ok(floats(&bytes))
+    Ok(model.rows)
 }
 
 /// A weights file, and its rows as f32.
@@ -103,6 +86,14 @@ pub fn read_weights(path: &Path) -> Result<(Weights, Vec<f32>), String> {
     let bytes = fs::read(path).map_err(|error| format!("{shown}: cannot be read: {error}"))?;
     let weights = Weights::from_bytes(bytes).map_err(|error| format!("{shown}: {error}"))?;
     let dim = weights.header.table_dim;
+    let floats = |bytes: &[u8]| -> Vec<f32> {
+        bytes
+            .as_chunks::<4>()
+            .0
+            .iter()
+            .map(|value| f32::from_le_bytes(*value))
+            .collect()
+    };
     let rows = match weights.header.dtype {
         Dtype::F32 => floats(weights.embeddings()),
         Dtype::I8 => weights
@@ -126,9 +117,4 @@ pub fn read_weights(path: &Path) -> Result<(Weights, Vec<f32>), String> {
             .collect(),
     };
     Ok((weights, rows))
-}
-
-fn floats(bytes: &[u8]) -> Vec<f32> {
-    let values = bytes.as_chunks::<4>().0.iter();
-    values.map(|value| f32::from_le_bytes(*value)).collect()
 }

@@ -78,11 +78,7 @@ pub fn contrast(
     let logits: Vec<f32> = (0..pairs)
         .map(|i| (weights[i * pairs + i] - 1.0) / temperature)
         .collect();
-    let (row_sums, column_sums) = exponentiate(&mut weights, pairs, temperature, excluded);
-    let loss = (0..pairs)
-        .map(|i| f64::from(0.5 * (row_sums[i].ln() + column_sums[i].ln()) - logits[i]))
-        .sum::<f64>()
-        / pairs as f64;
+    // The softmax of the teacher's similarities, and the logits that it expects of ours.
     let distillation = taught.map(|taught| {
         let view = |values| View::new(values, pairs, dim);
         let mut targets = vec![0.0f32; pairs * pairs];
@@ -92,34 +88,36 @@ pub fn contrast(
             &mut targets,
         );
         let (rows, columns) = exponentiate(&mut targets, pairs, temperature, excluded);
-        // The mean of the softmax over rows and that over columns.
-        targets
+        let expected: Vec<f32> = targets
             .par_chunks_mut(pairs)
-            .zip(&rows)
-            .for_each(|(row, row_sum)| {
-                for (value, column_sum) in row.iter_mut().zip(&columns) {
-                    *value *= 0.5 / row_sum + 0.5 / column_sum;
-                }
-            });
-        let likelihoods: Vec<f32> = targets
-            .par_chunks(pairs)
             .zip(weights.par_chunks(pairs))
-            .map(|(targets, weights)| {
-                let terms = targets.iter().zip(weights);
-                terms
-                    .map(|(target, weight)| target * (weight + f32::MIN_POSITIVE).ln())
-                    .sum()
+            .zip(&rows)
+            .map(|((targets, cosines), row_sum)| {
+                let mut expected = 0.0;
+                for ((target, cosine), column_sum) in targets.iter_mut().zip(cosines).zip(&columns)
+                {
+                    // The mean of the softmax over rows and that over columns.
+                    *target *= 0.5 / row_sum + 0.5 / column_sum;
+                    expected += *target * (cosine - 1.0) / temperature;
+                }
+                expected
             })
             .collect();
-        let entropy = (0..pairs)
-            .map(|i| f64::from(0.5 * (row_sums[i].ln() + column_sums[i].ln()) - likelihoods[i]))
-            .sum::<f64>();
-        (targets, taught.weight, (entropy / pairs as f64) as f32)
+        (targets, expected, taught.weight)
     });
-
+    let (row_sums, column_sums) = exponentiate(&mut weights, pairs, temperature, excluded);
+    let cross_entropy = |expected: &[f32]| {
+        let terms = (0..pairs)
+            .map(|i| f64::from(0.5 * (row_sums[i].ln() + column_sums[i].ln()) - expected[i]));
+        (terms.sum::<f64>() / pairs as f64) as f32
+    };
+    let loss = cross_entropy(&logits);
+    let distillation_loss = distillation
+        .as_ref()
+        .map_or(0.0, |(_, expected, _)| cross_entropy(expected));
     // From here on `weights` is the gradient for the similarities.
     let scale = share / (pairs as f32 * temperature);
-    let whole = scale * (1.0 + distillation.as_ref().map_or(0.0, |(_, weight, _)| *weight));
+    let whole = scale * (1.0 + distillation.as_ref().map_or(0.0, |(_, _, weight)| *weight));
     weights
         .par_chunks_mut(pairs)
         .enumerate()
@@ -130,7 +128,7 @@ pub fn contrast(
             }
             row[i] -= scale;
         });
-    if let Some((targets, weight, _)) = &distillation {
+    if let Some((targets, _, weight)) = &distillation {
         weights
             .par_iter_mut()
             .zip(targets)
@@ -146,8 +144,8 @@ pub fn contrast(
         &mut positive_gradients,
     );
     Contrast {
-        loss: loss as f32,
-        distillation: distillation.map_or(0.0, |(_, _, loss)| loss),
+        loss,
+        distillation: distillation_loss,
         anchor_gradients,
         positive_gradients,
     }

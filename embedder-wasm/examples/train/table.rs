@@ -74,13 +74,13 @@ impl Table {
 
     /// Each row becomes its mean with that of another table, `share` of which is the other's ("Model soups",
     /// Wortsman et al. 2022). The directions must mean the same: the two began with the same start values, from
-    /// the same principal axes of one teacher.
-    pub fn average(&mut self, others: &[f32], share: f32) {
+    /// the same principal axes of one teacher. Texts are pooled out of the result as `dtype` stores it.
+    pub fn average(&mut self, others: &[f32], share: f32, dtype: Dtype) {
         self.rows
             .par_iter_mut()
             .zip(others)
             .for_each(|(value, other)| *value += share * (other - *value));
-        self.store_as(self.stored_as);
+        self.store_as(dtype);
     }
 
     pub fn pool(&self, texts: &[&[u32]]) -> Pooled {
@@ -206,7 +206,7 @@ mod tests {
     #[test]
     fn the_average_with_another_table_lies_between_the_two() {
         let mut table = Table::from_rows(vec![0.0, 8.0, -4.0, 2.0], 2);
-        table.average(&[4.0, 0.0, -4.0, 6.0], 0.25);
+        table.average(&[4.0, 0.0, -4.0, 6.0], 0.25, Dtype::F32);
         assert_eq!(table.rows, [1.0, 6.0, -4.0, 3.0]);
     }
 
@@ -214,7 +214,7 @@ mod tests {
     fn texts_are_pooled_out_of_the_averaged_rows_as_they_are_stored() {
         let mut table = Table::from_rows(vec![3.0, 0.0], 2);
         table.store_as(Dtype::I4);
-        table.average(&[0.0, 3.0], 1.0);
+        table.average(&[0.0, 3.0], 1.0, Dtype::I4);
         let vector = table.pool(&[&[0]]).vectors;
         assert!(vector[1] > 0.9, "{vector:?}");
     }
