@@ -56,13 +56,19 @@ const strictUtf8Decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: fal
 export function checkContentType(contentType: string | null): void {
   if (contentType === "application/json" || contentType === null) return;
   if (/^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i.test(contentType.trim())) return;
-  throw new ApiError("unsupported_media_type", `The content type must be application/json; got ${quoted(contentType)}.`);
+  throw new ApiError(
+    "unsupported_media_type",
+    `The content type must be application/json; got ${quoted(contentType)}.`,
+  );
 }
 
 /** A body as JSON. */
 export function parseJson(body: Uint8Array): unknown {
   if (holdsMoreContainers(MAX_JSON_CONTAINERS, body)) {
-    throw new ApiError("invalid_json", `The body may hold at most ${MAX_JSON_CONTAINERS} arrays and objects; got more.`);
+    throw new ApiError(
+      "invalid_json",
+      `The body may hold at most ${MAX_JSON_CONTAINERS} arrays and objects; got more.`,
+    );
   }
   let text: string;
   try {
@@ -75,8 +81,12 @@ export function parseJson(body: Uint8Array): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw new ApiError("invalid_json", text === "" ? "The body must be a JSON object; got nothing."
-      : `The body is not valid JSON: ${(error as Error).message}`);
+    throw new ApiError(
+      "invalid_json",
+      text === ""
+        ? "The body must be a JSON object; got nothing."
+        : `The body is not valid JSON: ${(error as Error).message}`,
+    );
   }
 }
 
@@ -151,8 +161,11 @@ function parseEncodingFormat(format: unknown): boolean {
   if (format === undefined || format === null) return false;
   if (typeof format !== "string") throw invalidType("encoding_format", "'float' or 'base64'", format);
   if (format === "float" || format === "base64") return format === "base64";
-  throw new ApiError("invalid_value", `'encoding_format' must be 'float' or 'base64'; got ${quoted(format)}.`,
-    "encoding_format");
+  throw new ApiError(
+    "invalid_value",
+    `'encoding_format' must be 'float' or 'base64'; got ${quoted(format)}.`,
+    "encoding_format",
+  );
 }
 
 function parseDimensions(dimensions: unknown): number | undefined {
@@ -162,7 +175,8 @@ function parseDimensions(dimensions: unknown): number | undefined {
 }
 
 function checkUser(user: unknown): void {
-  if (user !== undefined && user !== null && typeof user !== "string") throw invalidType("user", "a string", user);
+  if (user !== undefined && user !== null && typeof user !== "string")
+    throw invalidType("user", "a string", user);
 }
 
 /** The first element decides what an array is. */
@@ -172,8 +186,11 @@ function parseItems(input: string | unknown[]): (string | number[])[] {
   if (typeof first === "number") return [parseTokenIds(input, "input")];
   if (input.length === 0) throw new ApiError("invalid_value", "'input' must not be empty; got [].", "input");
   if (input.length > MAX_TEXTS) {
-    throw new ApiError("array_above_max_length",
-      `'input' may hold at most ${MAX_TEXTS} texts in one request; got ${input.length}.`, "input");
+    throw new ApiError(
+      "array_above_max_length",
+      `'input' may hold at most ${MAX_TEXTS} texts in one request; got ${input.length}.`,
+      "input",
+    );
   }
   if (typeof first === "string") return input.map((item, i) => parseText(item, `input[${i}]`));
   if (Array.isArray(first)) return input.map((item, i) => parseTokenIds(item, `input[${i}]`));
@@ -182,20 +199,26 @@ function parseItems(input: string | unknown[]): (string | number[])[] {
 
 function parseText(text: unknown, field: string): string {
   if (typeof text !== "string") throw invalidType(field, "a string", text);
-  if (text === "") throw new ApiError("invalid_value", `'${field}' must not be an empty string; got ''.`, field);
+  if (text === "")
+    throw new ApiError("invalid_value", `'${field}' must not be an empty string; got ''.`, field);
   return text;
 }
 
 function parseTokenIds(ids: unknown, field: string): number[] {
   if (!Array.isArray(ids)) throw invalidType(field, "an array of token ids", ids);
-  if (ids.length === 0) throw new ApiError("invalid_value", `'${field}' must hold at least one token id; got [].`, field);
+  if (ids.length === 0)
+    throw new ApiError("invalid_value", `'${field}' must hold at least one token id; got [].`, field);
   ids.forEach((id: unknown, i) => {
     if (!Number.isInteger(id)) throw invalidType(`${field}[${i}]`, "an integer", id);
     const tokenId = id as number;
     if (tokenId >= 0 && tokenId < TOKEN_ID_COUNT) return;
     const special = SPECIAL_TOKENS[tokenId];
-    throw new ApiError("invalid_value", `'${field}[${i}]' must be a cl100k_base token id of text, from 0 to ` +
-      `${TOKEN_ID_COUNT - 1}; got ${tokenId}${special === undefined ? "" : `, the special token ${special}`}.`, `${field}[${i}]`);
+    throw new ApiError(
+      "invalid_value",
+      `'${field}[${i}]' must be a cl100k_base token id of text, from 0 to ` +
+        `${TOKEN_ID_COUNT - 1}; got ${tokenId}${special === undefined ? "" : `, the special token ${special}`}.`,
+      `${field}[${i}]`,
+    );
   });
   return ids as number[];
 }
@@ -220,7 +243,8 @@ export interface TokenTable {
 export function readTokenTable(file: ArrayBuffer): TokenTable {
   const bytes = new Uint8Array(file);
   const count = bytes.length < 4 ? 0 : new DataView(file).getUint32(0, true);
-  if (count !== TOKEN_ID_COUNT) throw new Error(`the table holds ${count} token ids, expected ${TOKEN_ID_COUNT}`);
+  if (count !== TOKEN_ID_COUNT)
+    throw new Error(`the table holds ${count} token ids, expected ${TOKEN_ID_COUNT}`);
   const starts = new Uint32Array(count + 1);
   let start = 4 + count;
   for (let id = 0; id < count; id++) {
@@ -228,7 +252,8 @@ export function readTokenTable(file: ArrayBuffer): TokenTable {
     start += bytes[4 + id] ?? 0;
   }
   starts[count] = start;
-  if (start !== bytes.length) throw new Error(`the table has ${bytes.length} bytes; its lengths add up to ${start}`);
+  if (start !== bytes.length)
+    throw new Error(`the table has ${bytes.length} bytes; its lengths add up to ${start}`);
   return { bytes, starts };
 }
 
@@ -238,8 +263,10 @@ export function decodeTokenIds(table: TokenTable, input: (string | number[])[], 
   let textBytes = 0;
   for (const item of input) if (typeof item !== "string") textBytes += decodedBytes(table, item);
   if (textBytes > maxBytes) {
-    throw new ApiError("request_too_large",
-      `The token ids in 'input' may stand for at most ${maxBytes} bytes of text; got ${textBytes}.`);
+    throw new ApiError(
+      "request_too_large",
+      `The token ids in 'input' may stand for at most ${maxBytes} bytes of text; got ${textBytes}.`,
+    );
   }
   // Bytes that are no UTF-8 become U+FFFD; a byte order mark is text like any other.
   const decoder = new TextDecoder("utf-8", { fatal: false, ignoreBOM: true });

@@ -6,8 +6,18 @@
 import * as embedder from "./embedder-wasm/pkg/embedder_wasm.js";
 import embedderModule from "./embedder-wasm/pkg/embedder_wasm_bg.wasm";
 import openApi from "./openapi.json";
-import { ApiError, checkContentType, decodeTokenIds, ERRORS, MAX_REQUEST_TOKENS, MAX_TEXTS, parseEmbeddingsRequest, parseJson,
-  quoted, readTokenTable } from "./validation";
+import {
+  ApiError,
+  checkContentType,
+  decodeTokenIds,
+  ERRORS,
+  MAX_REQUEST_TOKENS,
+  MAX_TEXTS,
+  parseEmbeddingsRequest,
+  parseJson,
+  quoted,
+  readTokenTable,
+} from "./validation";
 import type { TokenTable } from "./validation";
 
 export interface Env {
@@ -74,7 +84,13 @@ const ROUTES: Record<string, Route> = {
 
 export default {
   async fetch(request, env, ctx): Promise<Response> {
-    const context = { request, requestId: newRequestId(), env, ctx, sizes: { bytes: 0, inputs: 0, tokens: 0 } };
+    const context = {
+      request,
+      requestId: newRequestId(),
+      env,
+      ctx,
+      sizes: { bytes: 0, inputs: 0, tokens: 0 },
+    };
     try {
       return await answerRequest(context);
     } catch (error) {
@@ -112,27 +128,44 @@ async function answerRequest(context: Context): Promise<Response> {
   if (route === undefined) return serveAsset(context, path);
   const methods = route.method === "GET" ? ["GET", "HEAD"] : [route.method];
   if (!methods.includes(request.method)) {
-    throw new ApiError("method_not_allowed",
-      `${path} answers ${route.method}; got ${request.method}.`, null, { allow: [...methods, "OPTIONS"].join(", ") });
+    throw new ApiError(
+      "method_not_allowed",
+      `${path} answers ${route.method}; got ${request.method}.`,
+      null,
+      { allow: [...methods, "OPTIONS"].join(", ") },
+    );
   }
   if (route.api) {
     const key = authenticate(request, env);
     // By the key, which is verified, where there are keys: a made-up one does not evade the limit.
-    if (env.RATE_LIMITER) await checkRateLimit(env.RATE_LIMITER, key ?? `address:${request.headers.get("cf-connecting-ip")}`);
+    if (env.RATE_LIMITER)
+      await checkRateLimit(env.RATE_LIMITER, key ?? `address:${request.headers.get("cf-connecting-ip")}`);
   }
   return route.handle(context, path);
 }
 
 async function refuse(context: Context, error: unknown): Promise<Response> {
   const { request, requestId, sizes } = context;
-  const failure = error instanceof ApiError ? error : new ApiError("internal_error", "Something went wrong here.");
+  const failure =
+    error instanceof ApiError ? error : new ApiError("internal_error", "Something went wrong here.");
   // The client reads an answer only when its upload has an end.
   if (request.body !== null && !request.bodyUsed) await drain(request.body.getReader());
   const { code, message, param, headers } = failure;
   const { status, type } = ERRORS[code];
-  log({ event: "request_failed", request_id: requestId, status, code, ...sizes,
-    ...(failure === error ? {} : { detail: String(error) }) });
-  return respondJson(context, { error: { message: message.toWellFormed(), type, param, code } }, status, headers);
+  log({
+    event: "request_failed",
+    request_id: requestId,
+    status,
+    code,
+    ...sizes,
+    ...(failure === error ? {} : { detail: String(error) }),
+  });
+  return respondJson(
+    context,
+    { error: { message: message.toWellFormed(), type, param, code } },
+    status,
+    headers,
+  );
 }
 
 // ------------------------------------------------------------------------------------ keys and rate limit
@@ -141,14 +174,18 @@ async function refuse(context: Context, error: unknown): Promise<Response> {
 function authenticate(request: Request, env: Env): string | undefined {
   if (!env.API_KEY) return undefined;
   // A secret of commas alone lets nobody in, rather than everybody.
-  const keys = env.API_KEY.split(",").map((key) => key.trim()).filter((key) => key !== "");
+  const keys = env.API_KEY.split(",")
+    .map((key) => key.trim())
+    .filter((key) => key !== "");
   const header = request.headers.get("authorization");
-  if (header === null) throw invalidApiKey("No API key was sent: expected the header 'Authorization: Bearer <key>'.");
+  if (header === null)
+    throw invalidApiKey("No API key was sent: expected the header 'Authorization: Bearer <key>'.");
   const sent = utf8Encoder.encode(/^Bearer +(.*)$/i.exec(header)?.[1]?.trim() ?? "");
   // Every key is compared, to its end, so that the time taken tells nothing.
   const matches = keys.map((key) => equalInConstantTime(sent, utf8Encoder.encode(key)));
   const index = matches.indexOf(true);
-  if (index === -1) throw invalidApiKey("The API key is wrong: expected one of this endpoint's keys after 'Bearer '.");
+  if (index === -1)
+    throw invalidApiKey("The API key is wrong: expected one of this endpoint's keys after 'Bearer '.");
   return `key:${index}`;
 }
 
@@ -165,9 +202,12 @@ function invalidApiKey(message: string): ApiError {
 async function checkRateLimit(limiter: RateLimit, client: string): Promise<void> {
   const { success } = await limiter.limit({ key: client });
   if (success) return;
-  throw new ApiError("rate_limit_exceeded",
-    `Too many requests: this endpoint's rate limit is reached. Try again in ${RETRY_RATE_LIMIT_SECONDS} seconds.`, null,
-    { "retry-after": String(RETRY_RATE_LIMIT_SECONDS) });
+  throw new ApiError(
+    "rate_limit_exceeded",
+    `Too many requests: this endpoint's rate limit is reached. Try again in ${RETRY_RATE_LIMIT_SECONDS} seconds.`,
+    null,
+    { "retry-after": String(RETRY_RATE_LIMIT_SECONDS) },
+  );
 }
 
 // ---------------------------------------------------------------------------------------------- handlers
@@ -186,14 +226,20 @@ async function createEmbeddings(context: Context): Promise<Response> {
   // From here to the last vector there is no pause.
   const model = sharedModel.value;
   if (dimensions !== undefined && (dimensions < 1 || dimensions > model.dimensions)) {
-    throw new ApiError("invalid_value",
-      `'dimensions' must be from 1 to ${model.dimensions} with this model; got ${dimensions}.`, "dimensions");
+    throw new ApiError(
+      "invalid_value",
+      `'dimensions' must be from 1 to ${model.dimensions} with this model; got ${dimensions}.`,
+      "dimensions",
+    );
   }
   return embed(context, model, texts, { modelName, base64, dimensions: dimensions ?? model.dimensions });
 }
 
 async function listModels(context: Context): Promise<Response> {
-  return respondJson(context, { object: "list", data: [describeModel(await sharedModel.get(context.env, context.ctx))] });
+  return respondJson(context, {
+    object: "list",
+    data: [describeModel(await sharedModel.get(context.env, context.ctx))],
+  });
 }
 
 const MODEL_ROUTE: Route = { method: "GET", api: true, handle: retrieveModel };
@@ -202,8 +248,11 @@ async function retrieveModel(context: Context, path: string): Promise<Response> 
   const id = decodePath(path.slice("/v1/models/".length));
   const model = await sharedModel.get(context.env, context.ctx);
   if (id !== model.name) {
-    throw new ApiError("model_not_found", `The model ${quoted(id)} does not exist; this endpoint serves '${model.name}'.`,
-      "model");
+    throw new ApiError(
+      "model_not_found",
+      `The model ${quoted(id)} does not exist; this endpoint serves '${model.name}'.`,
+      "model",
+    );
   }
   return respondJson(context, describeModel(model));
 }
@@ -242,7 +291,10 @@ async function describeApi(context: Context): Promise<Response> {
     Model: { ...schemas.Model, examples: [describeModel(model)] },
     Health: { ...schemas.Health, examples: [describeHealth(model)] },
   };
-  return respondJson(context, { ...openApi, components: { ...openApi.components, schemas: { ...schemas, ...figures } } });
+  return respondJson(context, {
+    ...openApi,
+    components: { ...openApi.components, schemas: { ...schemas, ...figures } },
+  });
 }
 
 async function serveAsset(context: Context, path: string): Promise<Response> {
@@ -264,7 +316,8 @@ async function serveAsset(context: Context, path: string): Promise<Response> {
 async function readBody(request: Request, sizes: Context["sizes"]): Promise<Uint8Array> {
   const statedBytes = Number(request.headers.get("content-length") ?? NaN);
   // Where both headers were sent, the length stated is not the one that counts.
-  if (!(statedBytes <= MAX_BODY_BYTES) || request.headers.has("transfer-encoding")) return countBody(request, sizes);
+  if (!(statedBytes <= MAX_BODY_BYTES) || request.headers.has("transfer-encoding"))
+    return countBody(request, sizes);
   const body = await request.arrayBuffer().catch(() => {
     throw new ApiError("invalid_json", `The body broke off before its ${statedBytes} bytes were here.`);
   });
@@ -294,8 +347,10 @@ async function countBody(request: Request, sizes: Context["sizes"]): Promise<Uin
 }
 
 function tooLarge(byteLength: number, isWhole = true): ApiError {
-  return new ApiError("request_too_large",
-    `The body may have at most ${MAX_BODY_BYTES} bytes; got ${isWhole ? byteLength : `more than ${byteLength}`}.`);
+  return new ApiError(
+    "request_too_large",
+    `The body may have at most ${MAX_BODY_BYTES} bytes; got ${isWhole ? byteLength : `more than ${byteLength}`}.`,
+  );
 }
 
 /**
@@ -314,7 +369,9 @@ function appended(buffer: Uint8Array, length: number, chunk: Uint8Array): Uint8A
 }
 
 /** Reads what is left of an upload that is refused: how many bytes that was, and whether it came to its end. */
-async function drain(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<{ byteLength: number; ended: boolean }> {
+async function drain(
+  reader: ReadableStreamDefaultReader<Uint8Array>,
+): Promise<{ byteLength: number; ended: boolean }> {
   let byteLength = 0;
   const reading = (async () => {
     while (byteLength <= MAX_DRAIN_BYTES) {
@@ -324,7 +381,11 @@ async function drain(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<{
     }
     return false;
   })();
-  const ended = await settledWithin(MAX_DRAIN_MILLISECONDS, reading.catch(() => true)) ?? false;
+  const ended =
+    (await settledWithin(
+      MAX_DRAIN_MILLISECONDS,
+      reading.catch(() => true),
+    )) ?? false;
   if (!ended) await reader.cancel().catch(() => {});
   return { byteLength, ended };
 }
@@ -349,7 +410,9 @@ function embed(context: Context, model: LoadedModel, texts: string[], format: Em
     embedder.begin(texts.length, format.dimensions, isOneChunk ? format.base64 : undefined);
     const truncated = embedTexts(model, texts, sizes);
     const tail = answerTail(format.modelName, sizes.tokens, truncated);
-    const body = isOneChunk ? pieceOfAnswer(0, format.base64, tail) : streamedAnswer(texts.length, format, tail);
+    const body = isOneChunk
+      ? pieceOfAnswer(0, format.base64, tail)
+      : streamedAnswer(texts.length, format, tail);
     return respond(context, body, 200, {
       "content-type": "application/json",
       ...(truncated.length > 0 && { "x-truncated-inputs": String(truncated.length) }),
@@ -371,15 +434,19 @@ function embedTexts(model: LoadedModel, texts: string[], sizes: Context["sizes"]
   for (let first = 0; first < texts.length;) {
     let end = first;
     let length = 0;
-    do length += texts[end++]!.length; while (end < texts.length && length + texts[end]!.length < LONG_TEXT_CHARACTERS);
+    do length += texts[end++]!.length;
+    while (end < texts.length && length + texts[end]!.length < LONG_TEXT_CHARACTERS);
     const byteLength = writeInput(first === 0 && end === texts.length ? texts : texts.slice(first, end));
     // Past the limit there is only counting left to do.
     sizes.tokens += embedder.embedTexts(byteLength, sizes.tokens > MAX_REQUEST_TOKENS);
     first = end;
   }
   if (sizes.tokens > MAX_REQUEST_TOKENS) {
-    throw new ApiError("max_tokens_per_request",
-      `'input' may hold at most ${MAX_REQUEST_TOKENS} tokens in one request; got ${sizes.tokens}.`, "input");
+    throw new ApiError(
+      "max_tokens_per_request",
+      `'input' may hold at most ${MAX_REQUEST_TOKENS} tokens in one request; got ${sizes.tokens}.`,
+      "input",
+    );
   }
   const tokensRead = embedder.tokensRead();
   if (tokensRead === sizes.tokens) return [];
@@ -426,7 +493,11 @@ function writeText(text: string, makeRoom: (byteLength: number) => number): numb
  * A large answer in chunks of 1 MiB. Its vectors are kept outside wasm memory meanwhile: other requests
  * use that between two chunks.
  */
-function streamedAnswer(count: number, { base64, dimensions }: EmbeddingsFormat, tail: string): ReadableStream {
+function streamedAnswer(
+  count: number,
+  { base64, dimensions }: EmbeddingsFormat,
+  tail: string,
+): ReadableStream {
   const vectorBytes = dimensions * Float32Array.BYTES_PER_ELEMENT;
   const vectors = wasmBytes(embedder.vectorsAddress(count, dimensions), count * vectorBytes).slice();
   const perChunk = embedder.embeddingsPerChunk(dimensions, base64);
@@ -582,7 +653,9 @@ async function loadModel(env: Env, proceed: () => boolean): Promise<LoadedModel 
   } catch (error) {
     log({ event: "model_load_failed", key, milliseconds: Date.now() - started, detail: String(error) });
     if (error instanceof WebAssembly.RuntimeError) throw recoverFromTrap(error);
-    throw modelUnavailable(error instanceof WeightsError ? `Its weights cannot be used: ${error.message}.` : "Workers KV failed.");
+    throw modelUnavailable(
+      error instanceof WeightsError ? `Its weights cannot be used: ${error.message}.` : "Workers KV failed.",
+    );
   }
 }
 
@@ -604,7 +677,10 @@ async function readWeights(stream: ReadableStream, proceed: () => boolean): Prom
   }
 }
 
-async function copyChunks(reader: ReadableStreamBYOBReader, proceed: () => boolean): Promise<number | undefined> {
+async function copyChunks(
+  reader: ReadableStreamBYOBReader,
+  proceed: () => boolean,
+): Promise<number | undefined> {
   let buffer = new ArrayBuffer(WEIGHTS_CHUNK_BYTES);
   let head = NO_BYTES;
   let total = 0;
@@ -629,7 +705,9 @@ async function copyChunks(reader: ReadableStreamBYOBReader, proceed: () => boole
     buffer = chunk.buffer as ArrayBuffer;
   }
   if (total === 0 || received < total) {
-    throw new WeightsError(`the file ends after ${received} bytes; its header describes ${total === 0 ? "more" : total}`);
+    throw new WeightsError(
+      `the file ends after ${received} bytes; its header describes ${total === 0 ? "more" : total}`,
+    );
   }
   refusedByEmbedder(() => embedder.loadModel());
   return received;
@@ -669,8 +747,9 @@ function recoverFromTrap(trap: WebAssembly.RuntimeError): ApiError {
 }
 
 function modelUnavailable(reason: string): ApiError {
-  return new ApiError("model_unavailable", `The model is not available. ${reason} Try again.`, null,
-    { "retry-after": String(RETRY_UNAVAILABLE_SECONDS) });
+  return new ApiError("model_unavailable", `The model is not available. ${reason} Try again.`, null, {
+    "retry-after": String(RETRY_UNAVAILABLE_SECONDS),
+  });
 }
 
 function modelKey(env: Env): string {
@@ -683,7 +762,9 @@ function versionInKey(key: string): string | undefined {
 
 /** It becomes a header of every answer: anything else that may stand there is left alone. */
 function versionInMetadata(metadata: { sha256?: unknown } | null): string | undefined {
-  return typeof metadata?.sha256 === "string" ? /^([0-9a-f]{12})[0-9a-f]{52}$/.exec(metadata.sha256)?.[1] : undefined;
+  return typeof metadata?.sha256 === "string"
+    ? /^([0-9a-f]{12})[0-9a-f]{52}$/.exec(metadata.sha256)?.[1]
+    : undefined;
 }
 
 function modelVersion(env: Env): string {
@@ -716,20 +797,32 @@ function preflight(context: Context): Response {
   return respond(context, null, 204, {
     "access-control-allow-methods": "GET, POST, OPTIONS",
     // SDKs send headers of their own (x-stainless-*): whatever is asked for is allowed.
-    "access-control-allow-headers": context.request.headers.get("access-control-request-headers") ?? "authorization, content-type",
+    "access-control-allow-headers":
+      context.request.headers.get("access-control-request-headers") ?? "authorization, content-type",
     "access-control-max-age": String(PREFLIGHT_CACHE_SECONDS),
     vary: "access-control-request-headers",
   });
 }
 
-function respondJson(context: Context, value: object, status = 200, headers: Record<string, string> = {}): Response {
+function respondJson(
+  context: Context,
+  value: object,
+  status = 200,
+  headers: Record<string, string> = {},
+): Response {
   return respond(context, JSON.stringify(value), status, { "content-type": "application/json", ...headers });
 }
 
-const EXPOSED_HEADERS = "x-request-id, x-model-version, x-truncated-inputs, retry-after, www-authenticate, allow";
+const EXPOSED_HEADERS =
+  "x-request-id, x-model-version, x-truncated-inputs, retry-after, www-authenticate, allow";
 
 /** Every answer is made here. Bytes are copied at once, as `new Response` does by its specification. */
-function respond({ request, requestId, env }: Context, body: BodyInit | null, status: number, headers: Record<string, string>): Response {
+function respond(
+  { request, requestId, env }: Context,
+  body: BodyInit | null,
+  status: number,
+  headers: Record<string, string>,
+): Response {
   return new Response(request.method === "HEAD" ? null : body, {
     status,
     headers: {

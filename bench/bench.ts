@@ -20,7 +20,9 @@ import { bundledModules, residentBytes, startWorkerd, type RunningServer } from 
 
 const CONSTANT_WORKER = join(PROJECT_ROOT, "bench", "constant-worker.js");
 const ORIGINAL_DESIGN = join(PROJECT_ROOT, "bench", "original-design.js");
-const GLUE = ["embedder_wasm.js", "embedder_wasm_bg.wasm"].map((name) => join(PROJECT_ROOT, "embedder-wasm", "pkg", name));
+const GLUE = ["embedder_wasm.js", "embedder_wasm_bg.wasm"].map((name) =>
+  join(PROJECT_ROOT, "embedder-wasm", "pkg", name),
+);
 
 const CONNECTIONS = 16;
 /** Where requests take long: a round must see many of them answered. */
@@ -45,21 +47,38 @@ interface Workload {
 const WORKLOADS: Workload[] = [
   { name: "one short text, base64", texts: makeTexts(1, WORDS_OF_A_SHORT_TEXT), base64: true, reach: 0.9 },
   { name: "one short text, float", texts: makeTexts(1, WORDS_OF_A_SHORT_TEXT), base64: false, reach: 0.75 },
-  { name: "100 short texts, base64", texts: makeTexts(100, WORDS_OF_A_SHORT_TEXT), base64: true, reach: 0.75 },
+  {
+    name: "100 short texts, base64",
+    texts: makeTexts(100, WORDS_OF_A_SHORT_TEXT),
+    base64: true,
+    reach: 0.75,
+  },
   { name: "100 short texts, float", texts: makeTexts(100, WORDS_OF_A_SHORT_TEXT), base64: false, reach: 0.4 },
   { name: "one text of 250 words, base64", texts: makeTexts(1, 250), base64: true, reach: 0.8 },
-  { name: "2048 short texts, base64", texts: makeTexts(2048, WORDS_OF_A_SHORT_TEXT), base64: true, reach: 0.5 },
+  {
+    name: "2048 short texts, base64",
+    texts: makeTexts(2048, WORDS_OF_A_SHORT_TEXT),
+    base64: true,
+    reach: 0.5,
+  },
 ];
 const PEER_WORKLOADS = [
   { name: "one short English text, base64", texts: makeEnglishTexts(1, WORDS_OF_A_SHORT_TEXT), base64: true },
-  { name: "100 short English texts, base64", texts: makeEnglishTexts(100, WORDS_OF_A_SHORT_TEXT), base64: true },
+  {
+    name: "100 short English texts, base64",
+    texts: makeEnglishTexts(100, WORDS_OF_A_SHORT_TEXT),
+    base64: true,
+  },
 ];
 
 void runAsCommand(import.meta.url, main);
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
-    options: { quick: { type: "boolean", default: false }, weights: { type: "string", default: SHIPPED_WEIGHTS } },
+    options: {
+      quick: { type: "boolean", default: false },
+      weights: { type: "string", default: SHIPPED_WEIGHTS },
+    },
   });
   checkForWrk();
   const settings = values.quick ? QUICK : FULL;
@@ -73,8 +92,14 @@ async function main(): Promise<void> {
   }
 }
 
-async function measure(workerPath: string, weightsPath: string, kvFolder: string, settings: Settings): Promise<Row[]> {
-  const startWorker = (): Promise<RunningServer> => startWorkerd({ modules: bundledModules(workerPath), kvFolder });
+async function measure(
+  workerPath: string,
+  weightsPath: string,
+  kvFolder: string,
+  settings: Settings,
+): Promise<Row[]> {
+  const startWorker = (): Promise<RunningServer> =>
+    startWorkerd({ modules: bundledModules(workerPath), kvFolder });
   const dimensions = await dimensionsOf(startWorker);
   const rows: Row[] = [];
   for (const workload of WORKLOADS) rows.push(await compareWithConstant(workload, startWorker, settings));
@@ -84,16 +109,25 @@ async function measure(workerPath: string, weightsPath: string, kvFolder: string
   rows.push(...(await compareWithPeers(peerWorkloads, startWorker, settings)));
   rows.push(...coldStartRows(await compareColdStarts(workerPath, kvFolder, settings.coldStarts)));
   rows.push(await compareMemory(startWorker, readFileSync(weightsPath).byteLength, settings));
-  rows.push(...embedderRows(await compareEmbedders({ weightsPath, kvFolder, dimensions, rounds: settings.rounds })));
+  rows.push(
+    ...embedderRows(await compareEmbedders({ weightsPath, kvFolder, dimensions, rounds: settings.rounds })),
+  );
   return rows;
 }
 
-async function compareWithConstant(workload: Workload, startWorker: () => Promise<RunningServer>, settings: Settings): Promise<Row> {
+async function compareWithConstant(
+  workload: Workload,
+  startWorker: () => Promise<RunningServer>,
+  settings: Settings,
+): Promise<Row> {
   progress(workload.name);
   const body = requestBody(workload);
   const worker = await startWorker();
   const answer = await embed(worker, body);
-  const constant = await startWorkerd({ modules: [CONSTANT_WORKER], bindings: { ANSWER_BYTES: answer.byteLength } });
+  const constant = await startWorkerd({
+    modules: [CONSTANT_WORKER],
+    bindings: { ANSWER_BYTES: answer.byteLength },
+  });
   const connections = workload.texts.length > 1000 ? CONNECTIONS_OF_LARGE_REQUESTS : CONNECTIONS;
   const [measured, ceiling] = await alternate([worker, constant], body, { ...settings, connections });
   const ratios = measured!.map((round, i) => round.perSecond / ceiling![i]!.perSecond);
@@ -102,20 +136,28 @@ async function compareWithConstant(workload: Workload, startWorker: () => Promis
     work: workload.name,
     measured: `${speed(measured!)} of CPU each`,
     ceiling: speed(ceiling!),
-    ratio: `${ratio(median(ratios))} (by CPU ${ratio(median(measured!.map((round, i) =>
-      ceiling![i]!.cpuMicroseconds / round.cpuMicroseconds)))})`,
+    ratio: `${ratio(median(ratios))} (by CPU ${ratio(
+      median(measured!.map((round, i) => ceiling![i]!.cpuMicroseconds / round.cpuMicroseconds)),
+    )})`,
     spread: spread(ratios),
     reach: `>= ${ratio(workload.reach)}`,
   };
 }
 
 /** The design that this project replaces: weights read from KV, copied and checked in each request. */
-async function compareWithOriginalDesign(startWorker: () => Promise<RunningServer>, kvFolder: string, settings: Settings): Promise<Row> {
+async function compareWithOriginalDesign(
+  startWorker: () => Promise<RunningServer>,
+  kvFolder: string,
+  settings: Settings,
+): Promise<Row> {
   progress("the original design");
   const body = requestBody(WORKLOADS[0]!);
   const worker = await startWorker();
   const original = await startWorkerd({ modules: [ORIGINAL_DESIGN, ...GLUE], kvFolder });
-  const [measured, other] = await alternate([worker, original], body, { ...settings, connections: CONNECTIONS_OF_LARGE_REQUESTS });
+  const [measured, other] = await alternate([worker, original], body, {
+    ...settings,
+    connections: CONNECTIONS_OF_LARGE_REQUESTS,
+  });
   await Promise.all([worker.stop(), original.stop()]);
   const ratios = measured!.map((round, i) => round.perSecond / other![i]!.perSecond);
   return {
@@ -157,7 +199,11 @@ function coldStartRows(coldStarts: ColdStart[]): Row[] {
 }
 
 /** After the first answer of each: later on V8 gives each Worker's heap what it likes, by how many requests it gets. */
-async function compareMemory(startWorker: () => Promise<RunningServer>, weightsBytes: number, { rounds }: Settings): Promise<Row> {
+async function compareMemory(
+  startWorker: () => Promise<RunningServer>,
+  weightsBytes: number,
+  { rounds }: Settings,
+): Promise<Row> {
   progress("memory");
   const body = requestBody(WORKLOADS[0]!);
   const above: number[] = [];
@@ -165,7 +211,10 @@ async function compareMemory(startWorker: () => Promise<RunningServer>, weightsB
   for (let round = 0; round < rounds; round++) {
     const worker = await startWorker();
     const { byteLength } = await embed(worker, body);
-    const constant = await startWorkerd({ modules: [CONSTANT_WORKER], bindings: { ANSWER_BYTES: byteLength } });
+    const constant = await startWorkerd({
+      modules: [CONSTANT_WORKER],
+      bindings: { ANSWER_BYTES: byteLength },
+    });
     await embed(constant, body);
     constantBytes.push(residentBytes(constant.pid));
     above.push(residentBytes(worker.pid) - residentBytes(constant.pid) - weightsBytes);
@@ -193,15 +242,30 @@ function embedderRows({ embedWasm, embedNative, sum, writerWasm, writerNative }:
       reach: ">= 0.50",
     });
   }
-  const native = (values: number[] | undefined): string => (values === undefined ? "not measured: no cargo" : `native: ${millions(values)}`);
-  const against = (wasm: number[], values: number[] | undefined): Pick<Row, "ratio" | "spread"> => (values === undefined
-    ? { ratio: "", spread: "" }
-    : { ratio: ratio(median(wasm) / median(values)), spread: spread(wasm.map((value, i) => value / values[i]!)) });
+  const native = (values: number[] | undefined): string =>
+    values === undefined ? "not measured: no cargo" : `native: ${millions(values)}`;
+  const against = (wasm: number[], values: number[] | undefined): Pick<Row, "ratio" | "spread"> =>
+    values === undefined
+      ? { ratio: "", spread: "" }
+      : {
+          ratio: ratio(median(wasm) / median(values)),
+          spread: spread(wasm.map((value, i) => value / values[i]!)),
+        };
   rows.push(
-    { work: "the embedder alone, wasm in workerd, against native", measured: `${millions(embedWasm)} words/s`,
-      ceiling: native(embedNative), ...against(embedWasm, embedNative), reach: ">= 0.70" },
-    { work: "the writer of floats, wasm in workerd, against native", measured: `${millions(writerWasm)} numbers/s`,
-      ceiling: native(writerNative), ...against(writerWasm, writerNative), reach: ">= 0.60" },
+    {
+      work: "the embedder alone, wasm in workerd, against native",
+      measured: `${millions(embedWasm)} words/s`,
+      ceiling: native(embedNative),
+      ...against(embedWasm, embedNative),
+      reach: ">= 0.70",
+    },
+    {
+      work: "the writer of floats, wasm in workerd, against native",
+      measured: `${millions(writerWasm)} numbers/s`,
+      ceiling: native(writerNative),
+      ...against(writerWasm, writerNative),
+      reach: ">= 0.60",
+    },
   );
   return rows;
 }
@@ -222,8 +286,13 @@ async function dimensionsOf(startWorker: () => Promise<RunningServer>): Promise<
 }
 
 async function embed(server: RunningServer, body: string): Promise<ArrayBuffer> {
-  const response = await fetch(`${server.url}/v1/embeddings`, { method: "POST", body, headers: { "content-type": "application/json" } });
-  if (response.status !== 200) throw new Error(`the Worker answered ${response.status}: ${await response.text()}`);
+  const response = await fetch(`${server.url}/v1/embeddings`, {
+    method: "POST",
+    body,
+    headers: { "content-type": "application/json" },
+  });
+  if (response.status !== 200)
+    throw new Error(`the Worker answered ${response.status}: ${await response.text()}`);
   return response.arrayBuffer();
 }
 

@@ -6,7 +6,11 @@ import { bundledModules, cpuMilliseconds, startWorkerd } from "./workerd.js";
 import type { WorkerFiles } from "./workerd.js";
 
 const KV_READER = join(PROJECT_ROOT, "bench", "kv-reader.js");
-const BODY = JSON.stringify({ model: "m", input: "The first text that this isolate sees", encoding_format: "base64" });
+const BODY = JSON.stringify({
+  model: "m",
+  input: "The first text that this isolate sees",
+  encoding_format: "base64",
+});
 
 export interface FirstRequest {
   /** From the request to the whole answer. */
@@ -22,7 +26,11 @@ export interface ColdStart {
   keeping: FirstRequest;
 }
 
-export async function compareColdStarts(workerPath: string, kvFolder: string, count: number): Promise<ColdStart[]> {
+export async function compareColdStarts(
+  workerPath: string,
+  kvFolder: string,
+  count: number,
+): Promise<ColdStart[]> {
   const results: ColdStart[] = [];
   for (let i = 0; i <= count; i++) {
     results.push({

@@ -44,7 +44,11 @@ export async function compareEmbedders(settings: EmbedderSettings): Promise<Embe
   const words = TEXTS.length * WORDS_EACH * EMBED_ROUNDS;
   const numbers = TEXTS.length * dimensions * WRITER_ROUNDS;
   const rows: Required<{ [Name in keyof EmbedderRows]: number[] }> = {
-    embedWasm: [], embedNative: [], sum: [], writerWasm: [], writerNative: [],
+    embedWasm: [],
+    embedNative: [],
+    sum: [],
+    writerWasm: [],
+    writerNative: [],
   };
   // The first round warms up.
   for (let round = 0; round <= rounds; round++) {
@@ -72,13 +76,21 @@ async function cpuSeconds(worked: Worked, name: "embed" | "sum" | "float", round
 }
 
 async function startWasm(kvFolder: string): Promise<Worked> {
-  const modules = ["bench/loop-worker.js", "embedder-wasm/pkg/embedder_wasm.js", "embedder-wasm/pkg/embedder_wasm_bg.wasm"];
+  const modules = [
+    "bench/loop-worker.js",
+    "embedder-wasm/pkg/embedder_wasm.js",
+    "embedder-wasm/pkg/embedder_wasm_bg.wasm",
+  ];
   const server = await startWorkerd({ modules: modules.map((path) => join(PROJECT_ROOT, path)), kvFolder });
   return {
     pid: server.pid,
     async work(work, rounds) {
-      const response = await fetch(server.url, { method: "POST", body: JSON.stringify({ work, rounds, texts: TEXTS }) });
-      if (!response.ok) throw new Error(`the looping Worker answered ${response.status}: ${await response.text()}`);
+      const response = await fetch(server.url, {
+        method: "POST",
+        body: JSON.stringify({ work, rounds, texts: TEXTS }),
+      });
+      if (!response.ok)
+        throw new Error(`the looping Worker answered ${response.status}: ${await response.text()}`);
     },
     stop: () => server.stop(),
   };
@@ -109,7 +121,9 @@ async function startNative(weightsPath: string): Promise<Worked | undefined> {
 function buildNative(): string | undefined {
   console.error("        building embedder-wasm/benches/rounds.rs with cargo");
   const build = spawnSync("cargo", ["bench", "--no-run", "--bench", "rounds", "--message-format", "json"], {
-    cwd: PROJECT_ROOT, encoding: "utf8", maxBuffer: 64 * 1024 * 1024,
+    cwd: PROJECT_ROOT,
+    encoding: "utf8",
+    maxBuffer: 64 * 1024 * 1024,
   });
   if (build.status !== 0) return undefined;
   const executables = [...build.stdout.matchAll(/"executable":"([^"]+)"/g)].map(([, path]) => path!);

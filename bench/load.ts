@@ -35,20 +35,48 @@ end
 
 export function checkForWrk(): void {
   if (spawnSync("wrk", ["--version"]).error !== undefined) {
-    throw new UserError("wrk, which makes the load, is missing: run `apt-get install wrk` (macOS has no /proc: use Linux)");
+    throw new UserError(
+      "wrk, which makes the load, is missing: run `apt-get install wrk` (macOS has no /proc: use Linux)",
+    );
   }
 }
 
-export async function sendLoad(url: string, body: string, { connections, seconds }: LoadOptions): Promise<Load> {
+export async function sendLoad(
+  url: string,
+  body: string,
+  { connections, seconds }: LoadOptions,
+): Promise<Load> {
   const folder = mkdtempSync(join(tmpdir(), "embeddings-worker-load-"));
   try {
     const bodyFile = join(folder, "body.json");
     writeFileSync(bodyFile, body);
     writeFileSync(join(folder, "post.lua"), `local BODY_FILE = ${JSON.stringify(bodyFile)}\n${SCRIPT}`);
-    const output = await outputOf("taskset", ["--cpu-list", String(LOAD_CORE), "wrk", "--threads", "1", "--connections",
-      String(connections), "--duration", `${seconds}s`, "--timeout", "60s", "--script", join(folder, "post.lua"), url]);
-    const { requests, microseconds, failures, median } = JSON.parse(/^\{.*\}$/m.exec(output)![0]) as Record<string, number>;
-    return { requests: requests!, seconds: microseconds! / 1e6, failures: failures!, medianMilliseconds: median! / 1e3 };
+    const output = await outputOf("taskset", [
+      "--cpu-list",
+      String(LOAD_CORE),
+      "wrk",
+      "--threads",
+      "1",
+      "--connections",
+      String(connections),
+      "--duration",
+      `${seconds}s`,
+      "--timeout",
+      "60s",
+      "--script",
+      join(folder, "post.lua"),
+      url,
+    ]);
+    const { requests, microseconds, failures, median } = JSON.parse(/^\{.*\}$/m.exec(output)![0]) as Record<
+      string,
+      number
+    >;
+    return {
+      requests: requests!,
+      seconds: microseconds! / 1e6,
+      failures: failures!,
+      medianMilliseconds: median! / 1e3,
+    };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -60,6 +88,8 @@ function outputOf(program: string, args: string[]): Promise<string> {
     let output = "";
     child.stdout.on("data", (text: Buffer) => (output += text.toString()));
     child.once("error", reject);
-    child.once("close", (status) => (status === 0 ? resolve(output) : reject(new Error(`${program} ended with status ${status}`))));
+    child.once("close", (status) =>
+      status === 0 ? resolve(output) : reject(new Error(`${program} ended with status ${status}`)),
+    );
   });
 }

@@ -22,7 +22,9 @@ export default {
 
 function embedAll(texts) {
   embedder.begin(texts.length, dimensions, undefined);
-  new Uint32Array(memory.buffer, embedder.textLengthsAddress(texts.length), texts.length).set(texts.map(({ length }) => length));
+  new Uint32Array(memory.buffer, embedder.textLengthsAddress(texts.length), texts.length).set(
+    texts.map(({ length }) => length),
+  );
   const text = texts.join("\n");
   const input = bytes(embedder.inputAddress(text.length * 3), text.length * 3);
   embedder.embedTexts(utf8Encoder.encodeInto(text, input).written, false);

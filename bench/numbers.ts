@@ -11,8 +11,13 @@ export interface Row {
 
 export function table(rows: Row[]): string {
   const head = "| work | measured | ceiling | ratio | lowest to highest | reach |\n|---|---|---|---|---|---|";
-  return [head, ...rows.map(({ work, measured, ceiling, ratio, spread, reach }) =>
-    `| ${[work, measured, ceiling, ratio, spread, reach].join(" | ")} |`)].join("\n");
+  return [
+    head,
+    ...rows.map(
+      ({ work, measured, ceiling, ratio, spread, reach }) =>
+        `| ${[work, measured, ceiling, ratio, spread, reach].join(" | ")} |`,
+    ),
+  ].join("\n");
 }
 
 export function median(values: number[]): number {

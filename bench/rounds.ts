@@ -20,7 +20,11 @@ const IDLE_CHECK_MILLISECONDS = 50;
 const IDLE_CPU_MILLISECONDS = 5;
 
 /** One round of each server in turn; the first one warms up and does not count. */
-export async function alternate(servers: RunningServer[], body: string, { rounds, ...load }: RoundLoad & { rounds: number }): Promise<Round[][]> {
+export async function alternate(
+  servers: RunningServer[],
+  body: string,
+  { rounds, ...load }: RoundLoad & { rounds: number },
+): Promise<Round[][]> {
   const results: Round[][] = servers.map(() => []);
   for (let round = 0; round <= rounds; round++) {
     for (const [i, server] of servers.entries()) {
@@ -31,7 +35,11 @@ export async function alternate(servers: RunningServer[], body: string, { rounds
   return results;
 }
 
-async function measureRound(server: RunningServer, body: string, { seconds, connections }: RoundLoad): Promise<Round> {
+async function measureRound(
+  server: RunningServer,
+  body: string,
+  { seconds, connections }: RoundLoad,
+): Promise<Round> {
   const cpuBefore = cpuMilliseconds(server.pid);
   const load = await sendLoad(`${server.url}/v1/embeddings`, body, { connections, seconds });
   const cpu = cpuMilliseconds(server.pid) - cpuBefore;
@@ -58,6 +66,7 @@ async function untilIdle(server: RunningServer): Promise<void> {
 
 export function speed(rounds: Round[]): string {
   const perSecond = median(rounds.map((round) => round.perSecond));
-  return `${perSecond < 10 ? perSecond.toFixed(1) : count(perSecond)} requests/s, ${
-    count(median(rounds.map((round) => round.cpuMicroseconds)))} µs`;
+  return `${perSecond < 10 ? perSecond.toFixed(1) : count(perSecond)} requests/s, ${count(
+    median(rounds.map((round) => round.cpuMicroseconds)),
+  )} µs`;
 }

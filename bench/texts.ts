@@ -5,7 +5,9 @@ const DISTINCT_WORDS = 50_000;
 
 export function makeTexts(count: number, wordsEach: number): string[] {
   const random = seededRandom(1);
-  return Array.from({ length: count }, () => Array.from({ length: wordsEach }, () => wordOfRank(zipfRank(random()))).join(" "));
+  return Array.from({ length: count }, () =>
+    Array.from({ length: wordsEach }, () => wordOfRank(zipfRank(random()))).join(" "),
+  );
 }
 
 /** Of everyday words, for models that cut a word that they do not know into pieces and take time for each. */
@@ -32,7 +34,10 @@ function zipfRank(uniform: number): number {
 function wordOfRank(rank: number): string {
   const random = seededRandom(rank);
   const letters = 2 + Math.floor(Math.log(rank + 1) / 2) + Math.floor(random() * 3);
-  return Array.from({ length: letters }, () => "etaoinshrdlucmfwypvbgkjqxz"[Math.floor(random() ** 2 * 26)]).join("");
+  return Array.from(
+    { length: letters },
+    () => "etaoinshrdlucmfwypvbgkjqxz"[Math.floor(random() ** 2 * 26)],
+  ).join("");
 }
 
 /** mulberry32: small and good enough to choose words. */

@@ -26,7 +26,10 @@ export interface RunningServer {
 
 const WORKERD = join(PROJECT_ROOT, "node_modules", "workerd", "bin", "workerd");
 
-export async function startWorkerd(worker: WorkerFiles, extraArguments: string[] = []): Promise<RunningServer> {
+export async function startWorkerd(
+  worker: WorkerFiles,
+  extraArguments: string[] = [],
+): Promise<RunningServer> {
   const folder = mkdtempSync(join(tmpdir(), "embeddings-worker-bench-"));
   for (const path of worker.modules) copyFileSync(path, join(folder, basename(path)));
   writeFileSync(join(folder, "config.capnp"), configuration(worker));
@@ -94,13 +97,20 @@ const worker :Workerd.Worker = (
 }
 
 function compatibilityDate(): string {
-  return /^compatibility_date = "(.+)"$/m.exec(readFileSync(join(PROJECT_ROOT, "wrangler.toml"), "utf8"))![1]!;
+  return /^compatibility_date = "(.+)"$/m.exec(
+    readFileSync(join(PROJECT_ROOT, "wrangler.toml"), "utf8"),
+  )![1]!;
 }
 
 /** The entry module and the wasm of a bundled Worker. */
 export function bundledModules(workerPath: string): string[] {
   const folder = dirname(workerPath);
-  return [workerPath, ...readdirSync(folder).filter((name) => name.endsWith(".wasm")).map((name) => join(folder, name))];
+  return [
+    workerPath,
+    ...readdirSync(folder)
+      .filter((name) => name.endsWith(".wasm"))
+      .map((name) => join(folder, name)),
+  ];
 }
 
 /** CPU time of all threads so far. A busy machine stretches the clock, but hardly this. */

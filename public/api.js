@@ -38,7 +38,8 @@ export class RequestError extends Error {
   /** The message for a person who sees numbered texts, not a JSON array. */
   get sentence() {
     const item = /^input\[(\d+)\]/.exec(this.param ?? "");
-    const wait = this.retryAfter && /^\d+$/.test(this.retryAfter) ? ` Try again in ${this.retryAfter} s.` : "";
+    const wait =
+      this.retryAfter && /^\d+$/.test(this.retryAfter) ? ` Try again in ${this.retryAfter} s.` : "";
     // The Worker says so too, in its own words.
     const message = wait ? this.message.replace(/ Try again(?: in \d+ seconds)?\.$/, "") : this.message;
     return (item ? `Text ${Number(item[1]) + 1}: ` : "") + message + wait;
@@ -73,7 +74,12 @@ export async function embed(input, { model, dimensions, signal }) {
   const { body, headers } = await call("/v1/embeddings", {
     method: "POST",
     headers: { "content-type": "application/json" },
-    body: JSON.stringify({ model, input, encoding_format: "base64", ...(dimensions === undefined ? {} : { dimensions }) }),
+    body: JSON.stringify({
+      model,
+      input,
+      encoding_format: "base64",
+      ...(dimensions === undefined ? {} : { dimensions }),
+    }),
     ...(signal ? { signal } : {}),
   });
   return {
@@ -94,7 +100,12 @@ export async function describeModel() {
     const { body, headers } = await call("/v1/models");
     const model = body.data[0];
     const version = headers.get("x-model-version") ?? "unknown";
-    return { name: model.id, dimensions: model.dimensions, maxTokens: model.max_input_tokens ?? null, version };
+    return {
+      name: model.id,
+      dimensions: model.dimensions,
+      maxTokens: model.max_input_tokens ?? null,
+      version,
+    };
   } catch (error) {
     if (!(error instanceof RequestError) || error.status !== 401) throw error;
     const { body, headers } = await call("/health");
@@ -109,7 +120,9 @@ async function call(path, init = {}) {
   try {
     if (apiKey.value) headers.set("authorization", `Bearer ${apiKey.value}`);
   } catch {
-    throw new RequestError("The API key has a character in it that no key has: “ or … perhaps.", { status: 401 });
+    throw new RequestError("The API key has a character in it that no key has: “ or … perhaps.", {
+      status: 401,
+    });
   }
   let response;
   let text;

@@ -2,7 +2,17 @@
 // The view "Compare texts": embed, then look at similarities, positions, vectors and the cost of fewer dimensions.
 import { embed, RequestError } from "./api.js";
 import { announce, byId, clock, copyButton, countOf, duration, field, showError } from "./dom.js";
-import { drawCosts, drawMatrix, drawScale, drawScatter, element, format, onThemeChange, shorten, vectorStrip } from "./draw.js";
+import {
+  drawCosts,
+  drawMatrix,
+  drawScale,
+  drawScatter,
+  element,
+  format,
+  onThemeChange,
+  shorten,
+  vectorStrip,
+} from "./draw.js";
 import { compareExamples } from "./examples.js";
 import * as vectors from "./vectors.js";
 
@@ -115,7 +125,10 @@ export function startCompare(page) {
       const options = { model: page.modelName, signal: mine.signal };
       page.sent("compare", { input: lines, dimensions: wanted });
       const answer = await embed(lines, { ...options, dimensions: wanted });
-      const full = wanted === undefined ? answer.vectors : (fullOf(lines, answer.modelVersion) ?? (await embed(lines, options)).vectors);
+      const full =
+        wanted === undefined
+          ? answer.vectors
+          : (fullOf(lines, answer.modelVersion) ?? (await embed(lines, options)).vectors);
       result = {
         texts: lines,
         dimensions: answer.vectors[0].length,
@@ -215,7 +228,13 @@ export function startCompare(page) {
       byId("scale"),
       isCosine
         ? { from: -1, to: 1, heatOf, ticks: [-1, 0, 1], words: ["opposite", "same"] }
-        : { from: 0, to: farthest, heatOf, ticks: unit ? [0, 1, 2] : [0, farthest], words: ["same", "far apart"] },
+        : {
+            from: 0,
+            to: farthest,
+            heatOf,
+            ticks: unit ? [0, 1, 2] : [0, farthest],
+            words: ["same", "far apart"],
+          },
     );
     showPair(null, rows, digits);
   }
@@ -289,7 +308,10 @@ export function startCompare(page) {
       costs: costs.filter(({ dimensions }) => steps.includes(dimensions)),
       chosen,
       label: costs
-        .map((cost) => `${cost.dimensions} dimensions: similarities change by ${cost.mean.toFixed(3)} on average, at most ${cost.max.toFixed(3)}`)
+        .map(
+          (cost) =>
+            `${cost.dimensions} dimensions: similarities change by ${cost.mean.toFixed(3)} on average, at most ${cost.max.toFixed(3)}`,
+        )
         .join(". "),
     });
     const bytes = `${(4 * chosenAt).toLocaleString("en")} bytes a vector in place of ${(4 * size).toLocaleString("en")}`;
@@ -307,9 +329,13 @@ export function startCompare(page) {
     if (!result) return;
     const { texts: all, vectors: embedded, cut } = result;
     const cosines = all.length <= COST_TEXTS ? vectors.pairwise(embedded, vectors.cosine) : null;
-    const largest = embedded.reduce((most, vector) => vector.reduce((m, v) => Math.max(m, Math.abs(v)), most), 0);
+    const largest = embedded.reduce(
+      (most, vector) => vector.reduce((m, v) => Math.max(m, Math.abs(v)), most),
+      0,
+    );
     const end = Math.min(all.length, shown + TEXTS_SHOWN_AT_ONCE);
-    for (; shown < end; shown++) byId("each").append(textItem(shown, { all, embedded, cut, cosines, largest }));
+    for (; shown < end; shown++)
+      byId("each").append(textItem(shown, { all, embedded, cut, cosines, largest }));
     const more = byId("each-more");
     more.hidden = shown >= all.length;
     more.textContent = `Show ${Math.min(TEXTS_SHOWN_AT_ONCE, all.length - shown)} more of ${all.length}`;
@@ -329,16 +355,21 @@ export function startCompare(page) {
       element("span", { class: "text" }, shorten(all[i], 240)),
       ...(cut.has(i) ? [element("span", { class: "cut" }, "cut")] : []),
       ...(near >= 0 && cosines
-        ? [element("span", { class: "near" }, `nearest ${near + 1}, `, element("span", { class: "score" }, format(cosines[i][near], 3)))]
+        ? [
+            element(
+              "span",
+              { class: "near" },
+              `nearest ${near + 1}, `,
+              element("span", { class: "score" }, format(cosines[i][near], 3)),
+            ),
+          ]
         : []),
     );
     const strip = vectorStrip(vector, largest, `The ${vector.length} values of vector ${i + 1} as stripes`);
     const details = element("details", {}, summary);
-    details.addEventListener(
-      "toggle",
-      () => details.append(textDetails(i, all[i], vector, cut.get(i))),
-      { once: true },
-    );
+    details.addEventListener("toggle", () => details.append(textDetails(i, all[i], vector, cut.get(i))), {
+      once: true,
+    });
     return element("li", {}, details, strip);
   }
 
@@ -414,7 +445,8 @@ function closestPair(rows, highest) {
   for (let i = 0; i < rows.length; i++) {
     for (let j = i + 1; j < rows.length; j++) {
       if (Number.isNaN(rows[i][j])) continue;
-      if (!best || (highest ? rows[i][j] > rows[best[0]][best[1]] : rows[i][j] < rows[best[0]][best[1]])) best = [i, j];
+      if (!best || (highest ? rows[i][j] > rows[best[0]][best[1]] : rows[i][j] < rows[best[0]][best[1]]))
+        best = [i, j];
     }
   }
   return best;

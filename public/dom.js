@@ -94,7 +94,9 @@ async function copy(text) {
 
 /** @param {number} milliseconds */
 export function duration(milliseconds) {
-  return milliseconds < 10 ? `${milliseconds.toFixed(1)} ms` : `${Math.round(milliseconds).toLocaleString("en")} ms`;
+  return milliseconds < 10
+    ? `${milliseconds.toFixed(1)} ms`
+    : `${Math.round(milliseconds).toLocaleString("en")} ms`;
 }
 
 /** @param {number} count @param {string} one */

@@ -21,7 +21,12 @@ export function format(value, digits) {
 /** @param {string} text @param {number} length */
 export function shorten(text, length) {
   const characters = Array.from(text);
-  return characters.length <= length ? text : characters.slice(0, length - 1).join("").trimEnd() + "…";
+  return characters.length <= length
+    ? text
+    : characters
+        .slice(0, length - 1)
+        .join("")
+        .trimEnd() + "…";
 }
 
 /**
@@ -111,7 +116,11 @@ export function drawMatrix(place, { texts, rows, heatOf, digits, caption, onPair
       ),
     );
     for (const j of texts.keys()) {
-      const cell = element("td", { "data-row": String(i), "data-column": String(j) }, format(rows[i][j], digits));
+      const cell = element(
+        "td",
+        { "data-row": String(i), "data-column": String(j) },
+        format(rows[i][j], digits),
+      );
       const { background, ink } = heat(colours, heatOf(rows[i][j]));
       cell.style.background = background;
       cell.style.color = ink;
@@ -140,7 +149,10 @@ export function drawMatrix(place, { texts, rows, heatOf, digits, caption, onPair
 /** @param {HTMLElement} place @param {{ from: number, to: number, heatOf: (value: number) => number, ticks: number[], words: [string, string] }} content */
 export function drawScale(place, { from, to, heatOf, ticks, words }) {
   const colours = heatColours();
-  const stops = Array.from({ length: 17 }, (_, i) => heat(colours, heatOf(from + ((to - from) * i) / 16)).background);
+  const stops = Array.from(
+    { length: 17 },
+    (_, i) => heat(colours, heatOf(from + ((to - from) * i) / 16)).background,
+  );
   const bar = element("span", { class: "bar" });
   bar.style.background = `linear-gradient(to right, ${stops.join(", ")})`;
   const labels = element("span", { class: "ticks" });
@@ -149,7 +161,11 @@ export function drawScale(place, { from, to, heatOf, ticks, words }) {
     label.style.left = `${(100 * (tick - from)) / (to - from)}%`;
     labels.append(label);
   }
-  place.replaceChildren(element("span", { class: "words" }, words[0]), element("span", { class: "gauge" }, bar, labels), element("span", { class: "words" }, words[1]));
+  place.replaceChildren(
+    element("span", { class: "words" }, words[0]),
+    element("span", { class: "gauge" }, bar, labels),
+    element("span", { class: "words" }, words[1]),
+  );
 }
 
 /** As wide as it will be shown, so that its text has the size that it says. @param {HTMLElement} place */
@@ -172,13 +188,21 @@ export function drawScatter(place, { points, texts, label, onPoint }) {
   const xs = points.map(([x]) => x);
   const ys = points.map(([, y]) => y);
   const [left, right, bottom, top] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
-  const scale = Math.min((width - 2 * margin) / (right - left || 1), (height - 2 * margin) / (top - bottom || 1));
+  const scale = Math.min(
+    (width - 2 * margin) / (right - left || 1),
+    (height - 2 * margin) / (top - bottom || 1),
+  );
   const place2d = points.map(([x, y]) => [
     width / 2 + (x - (left + right) / 2) * scale,
     height / 2 - (y - (top + bottom) / 2) * scale,
   ]);
 
-  const picture = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label, class: "scatter" });
+  const picture = svg("svg", {
+    viewBox: `0 0 ${width} ${height}`,
+    role: "img",
+    "aria-label": label,
+    class: "scatter",
+  });
   const origin = [width / 2 - ((left + right) / 2) * scale, height / 2 + ((top + bottom) / 2) * scale];
   picture.append(
     svg("line", { class: "axis", x1: 0, x2: width, y1: origin[1], y2: origin[1] }),
@@ -195,7 +219,9 @@ export function drawScatter(place, { points, texts, label, onPoint }) {
   });
   const captions = points.length <= CAPTIONED_POINTS ? placeCaptions(marks, texts, width, radius) : [];
   for (const { x, y, anchor, text } of captions) {
-    picture.append(svg("text", { class: "caption", x, y, "text-anchor": anchor, "dominant-baseline": "central" }, text));
+    picture.append(
+      svg("text", { class: "caption", x, y, "text-anchor": anchor, "dominant-baseline": "central" }, text),
+    );
   }
   for (const { x, y, indices } of marks) {
     const names = indices.map((i) => i + 1);
@@ -205,7 +231,13 @@ export function drawScatter(place, { points, texts, label, onPoint }) {
     mark.append(svg("title", {}, indices.map((i) => `${i + 1}. ${texts[i]}`).join("\n")));
     if (numbered) {
       mark.append(
-        svg("rect", { x: x - halfWidth, y: y - radius, width: 2 * halfWidth, height: 2 * radius, rx: radius }),
+        svg("rect", {
+          x: x - halfWidth,
+          y: y - radius,
+          width: 2 * halfWidth,
+          height: 2 * radius,
+          rx: radius,
+        }),
         svg("text", { x, y, "text-anchor": "middle", "dominant-baseline": "central" }, text),
       );
     } else {
@@ -271,24 +303,44 @@ export function drawCosts(place, { costs, chosen, label }) {
     left + ((Math.max(first, Math.log2(dimensions)) - first) / (last - first || 1)) * (width - left - 22);
   /** @param {number} change */
   const y = (change) => height - bottom - (Math.min(change, ceiling) / ceiling) * (height - bottom - top);
-  const picture = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label, class: "costs" });
+  const picture = svg("svg", {
+    viewBox: `0 0 ${width} ${height}`,
+    role: "img",
+    "aria-label": label,
+    class: "costs",
+  });
   for (let tick = 0; tick <= ceiling + 1e-9; tick += step) {
     picture.append(
       svg("line", { class: "grid", x1: left, x2: width, y1: y(tick), y2: y(tick) }),
-      svg("text", { class: "tick", x: left - 8, y: y(tick), "text-anchor": "end", "dominant-baseline": "central" }, tick.toFixed(2)),
+      svg(
+        "text",
+        { class: "tick", x: left - 8, y: y(tick), "text-anchor": "end", "dominant-baseline": "central" },
+        tick.toFixed(2),
+      ),
     );
   }
   for (const { dimensions } of costs) {
     picture.append(
-      svg("text", { class: "tick", x: x(dimensions), y: height - bottom + 18, "text-anchor": "middle" }, String(dimensions)),
+      svg(
+        "text",
+        { class: "tick", x: x(dimensions), y: height - bottom + 18, "text-anchor": "middle" },
+        String(dimensions),
+      ),
     );
   }
   /** @param {"mean" | "max"} which */
-  const path = (which) => costs.map((cost, i) => `${i ? "L" : "M"}${x(cost.dimensions)} ${y(cost[which])}`).join("");
+  const path = (which) =>
+    costs.map((cost, i) => `${i ? "L" : "M"}${x(cost.dimensions)} ${y(cost[which])}`).join("");
   picture.append(
     svg("path", { class: "line max", d: path("max") }),
     svg("path", { class: "line mean", d: path("mean") }),
-    svg("line", { class: "chosen", x1: x(chosen.dimensions), x2: x(chosen.dimensions), y1: top - 4, y2: height - bottom }),
+    svg("line", {
+      class: "chosen",
+      x1: x(chosen.dimensions),
+      x2: x(chosen.dimensions),
+      y1: top - 4,
+      y2: height - bottom,
+    }),
     svg("circle", { class: "dot max", cx: x(chosen.dimensions), cy: y(chosen.max), r: 4 }),
     svg("circle", { class: "dot mean", cx: x(chosen.dimensions), cy: y(chosen.mean), r: 4 }),
   );
@@ -328,7 +380,10 @@ export function vectorStrip(vector, largest, label) {
       // Where several values share a pixel the largest is shown, so that none of note disappears.
       let value = vector[start];
       for (let k = start + 1; k < end; k++) if (Math.abs(vector[k]) > Math.abs(value)) value = vector[k];
-      context.fillStyle = heat(colours, Math.sign(value) * Math.sqrt(Math.abs(value) / (largest || 1))).background;
+      context.fillStyle = heat(
+        colours,
+        Math.sign(value) * Math.sqrt(Math.abs(value) / (largest || 1)),
+      ).background;
       context.fillRect(column, 0, 1, canvas.height);
     }
   };

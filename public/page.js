@@ -36,7 +36,10 @@ const page = {
   },
   keyRefused(error) {
     if (!(error instanceof RequestError) || error.place !== "key") return false;
-    showError("key", apiKey.value ? error.sentence : "This endpoint asks for an API key. Type it above, then press Enter.");
+    showError(
+      "key",
+      apiKey.value ? error.sentence : "This endpoint asks for an API key. Type it above, then press Enter.",
+    );
     return true;
   },
 };
@@ -95,7 +98,9 @@ async function showModel() {
       ...(version === "unknown" ? [] : [`weights ${version}`]),
     ];
     place.className = "model";
-    place.replaceChildren(...facts.map((fact) => Object.assign(document.createElement("span"), { textContent: fact })));
+    place.replaceChildren(
+      ...facts.map((fact) => Object.assign(document.createElement("span"), { textContent: fact })),
+    );
     compare.modelKnown();
   } catch (error) {
     place.className = "model error";

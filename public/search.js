@@ -27,7 +27,8 @@ export function startSearch(page) {
 
   documents.addEventListener("input", () => soon(4 * PAUSE_MILLISECONDS));
   query.addEventListener("input", () => soon(PAUSE_MILLISECONDS));
-  for (const radio of document.querySelectorAll('input[name="split"]')) radio.addEventListener("change", () => void run());
+  for (const radio of document.querySelectorAll('input[name="split"]'))
+    radio.addEventListener("change", () => void run());
   byId("search-form").addEventListener("submit", (event) => event.preventDefault());
   for (const example of searchExamples) {
     const button = element("button", { type: "button", class: "chip" }, example.name);
@@ -43,7 +44,8 @@ export function startSearch(page) {
   function load(example) {
     documents.value = example.documents.join("\n");
     query.value = example.query;
-    /** @type {HTMLInputElement} */ (document.querySelector('input[name="split"][value="line"]')).checked = true;
+    /** @type {HTMLInputElement} */ (document.querySelector('input[name="split"][value="line"]')).checked =
+      true;
   }
 
   /** @param {number} milliseconds */
@@ -58,7 +60,8 @@ export function startSearch(page) {
     const mine = (running = new AbortController());
     showError("documents", null);
     showError("query", null);
-    const split = /** @type {HTMLInputElement} */ (document.querySelector('input[name="split"]:checked')).value;
+    const split = /** @type {HTMLInputElement} */ (document.querySelector('input[name="split"]:checked'))
+      .value;
     const texts = partsOf(documents.value, split);
     const question = query.value.trim();
     /** @type {"documents" | "query"} */
@@ -91,7 +94,9 @@ export function startSearch(page) {
       if (texts.some((text) => !known.has(text))) return soon(1000); // the model has just changed: all over again
       rank(texts, question);
       byId("query-status").replaceChildren(
-        ...(asked ? ["Query embedded in ", element("strong", {}, duration(asked.milliseconds)), "."] : ["Query embedded already."]),
+        ...(asked
+          ? ["Query embedded in ", element("strong", {}, duration(asked.milliseconds)), "."]
+          : ["Query embedded already."]),
       );
     } catch (error) {
       if (error instanceof DOMException && error.name === "AbortError") return;
@@ -131,7 +136,11 @@ export function startSearch(page) {
     const asked = known.get(question);
     if (!asked) return;
     const ranked = texts
-      .map((text, index) => ({ text, index, score: cosine(asked, known.get(text) ?? new Float32Array(asked.length)) }))
+      .map((text, index) => ({
+        text,
+        index,
+        score: cosine(asked, known.get(text) ?? new Float32Array(asked.length)),
+      }))
       .sort((a, b) => (Number.isNaN(b.score) ? -1 : Number.isNaN(a.score) ? 1 : b.score - a.score))
       .slice(0, RANKS_SHOWN);
     const words = new Set(wordsOf(question).filter((word) => word.length > 4));
@@ -166,7 +175,11 @@ function moveTo(list, items) {
   for (const item of items) {
     const top = before.get(item.getAttribute("data-document"));
     const by = top === undefined ? 0 : top - item.getBoundingClientRect().top;
-    if (by) item.animate([{ transform: `translateY(${by}px)` }, { transform: "none" }], { duration: 220, easing: "ease-out" });
+    if (by)
+      item.animate([{ transform: `translateY(${by}px)` }, { transform: "none" }], {
+        duration: 220,
+        easing: "ease-out",
+      });
   }
 }
 
@@ -196,6 +209,9 @@ function countOfPortion(texts) {
   let count = 0;
   let characters = 0;
   do characters += texts[count++].length;
-  while (count < Math.min(texts.length, DOCUMENTS_PER_REQUEST) && characters + texts[count].length <= CHARACTERS_PER_REQUEST);
+  while (
+    count < Math.min(texts.length, DOCUMENTS_PER_REQUEST) &&
+    characters + texts[count].length <= CHARACTERS_PER_REQUEST
+  );
   return count;
 }

@@ -153,7 +153,8 @@ export function principalComponents(vectors) {
     .slice(0, 2);
   const coordinates = axes.map(({ axis }) => {
     const values = centred.map((row) => dot64(row, axis));
-    const sign = values.reduce((far, value) => (Math.abs(value) > Math.abs(far) + 1e-9 ? value : far), 0) < 0 ? -1 : 1;
+    const sign =
+      values.reduce((far, value) => (Math.abs(value) > Math.abs(far) + 1e-9 ? value : far), 0) < 0 ? -1 : 1;
     return values.map((value) => value * sign);
   });
   return {

@@ -81,7 +81,8 @@ function withImports(entry: string, found = new Set<string>()): Set<string> {
 /** An import may leave out `.ts`. One that names no file would hide a change from the hash. */
 function resolved(path: string): string {
   const file = [path, `${path}.ts`].find((candidate) => existsSync(join(PROJECT_ROOT, candidate)));
-  if (file === undefined) throw new UserError(`the Worker does not bundle: an import names ${path}, which is not there`);
+  if (file === undefined)
+    throw new UserError(`the Worker does not bundle: an import names ${path}, which is not there`);
   return file;
 }
 

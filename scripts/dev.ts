@@ -37,7 +37,10 @@ async function main(): Promise<void> {
   const url = `http://localhost:${port}`;
   const hasEnded = () => child.exitCode !== null || child.signalCode !== null;
   // Fails only when wrangler ends at that moment, and then there is nothing to announce.
-  announcement(url, hasEnded).then((text) => text !== undefined && console.log(text), () => undefined);
+  announcement(url, hasEnded).then(
+    (text) => text !== undefined && console.log(text),
+    () => undefined,
+  );
   process.exitCode = await ended;
 }
 

@@ -38,7 +38,11 @@ async function main(): Promise<void> {
 }
 
 /** Takes out `--url` and `--weights`; what the rest means, and whether it is right, the scorer knows. */
-function parseFlags(args: string[]): { url: string | undefined; weights: string | undefined; passedOn: string[] } {
+function parseFlags(args: string[]): {
+  url: string | undefined;
+  weights: string | undefined;
+  passedOn: string[];
+} {
   const own: Record<string, string> = {};
   const passedOn: string[] = [];
   for (let i = 0; i < args.length; i++) {
@@ -52,7 +56,9 @@ function parseFlags(args: string[]): { url: string | undefined; weights: string 
     own[name] = value;
   }
   if (own["url"] !== undefined && own["weights"] !== undefined) {
-    throw new UserError("--url measures the model that is served there: leave out --weights, or leave out --url");
+    throw new UserError(
+      "--url measures the model that is served there: leave out --weights, or leave out --url",
+    );
   }
   return { url: own["url"], weights: own["weights"], passedOn };
 }

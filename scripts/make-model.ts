@@ -28,8 +28,20 @@ const FULL: Recipe = {
   folder: join(TRAINING, "output"),
   prepare: ["--texts", "650000", "--taught", "25000"],
   teacher: ["--max-tokens", "256"],
-  train: ["--vocab-size", "131072", "--dim", "384", "--teacher-weight", "15", "--teacher-batch-size", "2048",
-    "--lexical-weight", "0.85", "--max-pairs-per-source", "30000"],
+  train: [
+    "--vocab-size",
+    "131072",
+    "--dim",
+    "384",
+    "--teacher-weight",
+    "15",
+    "--teacher-batch-size",
+    "2048",
+    "--lexical-weight",
+    "0.85",
+    "--max-pairs-per-source",
+    "30000",
+  ],
   trainFirst: ["--epochs", "3"],
   trainTaught: ["--epochs", "3", "--distillation-weight", "5"],
   dtype: "i4",
@@ -43,8 +55,16 @@ const QUICK: Recipe = {
   folder: join(TRAINING, "output", "quick"),
   prepare: ["--rows", "2000", "--texts", "6000", "--taught", "60"],
   teacher: ["--limit", "10000"],
-  train: ["--vocab-size", "32768", "--dim", String(QUICK_DIMENSIONS), "--teacher-weight", "30",
-    "--lexical-weight", "0.85"],
+  train: [
+    "--vocab-size",
+    "32768",
+    "--dim",
+    String(QUICK_DIMENSIONS),
+    "--teacher-weight",
+    "30",
+    "--lexical-weight",
+    "0.85",
+  ],
   trainFirst: ["--epochs", "6"],
   trainTaught: ["--epochs", "30", "--distillation-weight", "5"],
   dtype: "i4",
@@ -88,17 +108,46 @@ async function makeModel(recipe: Recipe, data: string, seed: string, out: string
   const model = join(folder, "model");
 
   step(`1 of 5: pairs and texts, seed ${seed}`);
-  await python("prepare.py", ["--data", join(data, "train"), "--exclude", join(data, "eval"), "--out", folder,
-    "--seed", seed, ...recipe.prepare]);
+  await python("prepare.py", [
+    "--data",
+    join(data, "train"),
+    "--exclude",
+    join(data, "eval"),
+    "--out",
+    folder,
+    "--seed",
+    seed,
+    ...recipe.prepare,
+  ]);
   step("2 of 5: the teacher's vectors");
-  await python("teacher.py", ["--texts", join(folder, "texts.txt"), "--words", join(folder, "words.txt"),
-    "--out", teacher, ...recipe.teacher]);
+  await python("teacher.py", [
+    "--texts",
+    join(folder, "texts.txt"),
+    "--words",
+    join(folder, "words.txt"),
+    "--out",
+    teacher,
+    ...recipe.teacher,
+  ]);
   step("3 of 5: the trainer, built");
   await run("cargo", ["build", "--release", "--locked", "--examples"], { hint: "Install Rust." });
   step(`4 of 5: the training, seed ${seed}`);
-  const train = (pairs: string, args: string[]) => run(join(PROGRAMS, "train"), ["--tokenizer", "words-and-stems",
-    "--dtype", dtype, "--teacher", teacher, "--seed", seed, ...recipe.train,
-    ...readdirSync(join(folder, pairs)).sort().flatMap((name) => ["--pairs", join(folder, pairs, name)]), ...args]);
+  const train = (pairs: string, args: string[]) =>
+    run(join(PROGRAMS, "train"), [
+      "--tokenizer",
+      "words-and-stems",
+      "--dtype",
+      dtype,
+      "--teacher",
+      teacher,
+      "--seed",
+      seed,
+      ...recipe.train,
+      ...readdirSync(join(folder, pairs))
+        .sort()
+        .flatMap((name) => ["--pairs", join(folder, pairs, name)]),
+      ...args,
+    ]);
   const first = join(folder, "model-first");
   await train("pairs", [...recipe.trainFirst, "--out", first]);
   await train("pairs-taught", [...recipe.trainTaught, "--average-with", first, "--refine", "--out", model]);
@@ -108,8 +157,18 @@ async function makeModel(recipe: Recipe, data: string, seed: string, out: string
 
 async function checkScore(weights: string, pairs: string): Promise<void> {
   step("What it has learned");
-  await python("score_sts.py", ["--embed", join(PROGRAMS, "embed"), "--weights", weights, "--pairs", pairs,
-    "--dimensions", String(QUICK_DIMENSIONS), "--floor", String(QUICK_FLOOR)]);
+  await python("score_sts.py", [
+    "--embed",
+    join(PROGRAMS, "embed"),
+    "--weights",
+    weights,
+    "--pairs",
+    pairs,
+    "--dimensions",
+    String(QUICK_DIMENSIONS),
+    "--floor",
+    String(QUICK_FLOOR),
+  ]);
 }
 
 async function python(program: string, args: string[]): Promise<void> {

@@ -12,8 +12,7 @@ const PYTHON_HINT =
   "Install Python 3.10 or newer with its venv module (on Debian and Ubuntu: apt install python3-venv).";
 
 const EVALUATION_REQUIREMENTS = join("training", "requirements-evaluate.txt");
-export const EVALUATION_COMMAND =
-  `${SYSTEM_PYTHON} -m venv .venv && ${join(".venv", PROGRAMS_FOLDER, "pip")} install -r ${EVALUATION_REQUIREMENTS}`;
+export const EVALUATION_COMMAND = `${SYSTEM_PYTHON} -m venv .venv && ${join(".venv", PROGRAMS_FOLDER, "pip")} install -r ${EVALUATION_REQUIREMENTS}`;
 
 /** Where a program of an environment is. */
 export type InEnvironment = (program: string) => string;
@@ -43,7 +42,9 @@ export function findPython(modules: string[]): string | undefined {
   const inVenv = join(PROJECT_ROOT, ".venv", PROGRAMS_FOLDER, "python");
   const candidates = [process.env["PYTHON"], existsSync(inVenv) ? inVenv : undefined, "python3", "python"];
   const probe = "import importlib.util as i, sys; sys.exit(0 if all(map(i.find_spec, sys.argv[1:])) else 1)";
-  return candidates.find((python) => python !== undefined && spawnSync(python, ["-c", probe, ...modules]).status === 0);
+  return candidates.find(
+    (python) => python !== undefined && spawnSync(python, ["-c", probe, ...modules]).status === 0,
+  );
 }
 
 export interface RunOptions {

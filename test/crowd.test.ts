@@ -22,10 +22,12 @@ describe("1,000 connections at once on a cold isolate", () => {
     const service = await startService({ kv });
     try {
       const clients = await Promise.all(Array.from({ length: 1000 }, () => RawClient.connect(service)));
-      const answers = await Promise.all(clients.map(async (client) => {
-        client.send(request(HELLO));
-        return client.answer();
-      }));
+      const answers = await Promise.all(
+        clients.map(async (client) => {
+          client.send(request(HELLO));
+          return client.answer();
+        }),
+      );
       const [first] = answers;
       assert.match(first!.body, /^\{"object":"list","data":\[\{"object":"embedding","embedding":\[/);
       assert.deepEqual(new Set(answers.map(({ status }) => status)), new Set([200]));
@@ -55,50 +57,58 @@ describe("a service with bad company", { concurrency: true }, () => {
 
   async function assertOthersAreServed(): Promise<void> {
     const started = performance.now();
-    const answers = await Promise.all(Array.from({ length: 20 }, async () => {
-      const client = await RawClient.connect(service);
-      client.send(request(HELLO));
-      const { body } = await client.answer();
-      client.leave();
-      return body;
-    }));
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, async () => {
+        const client = await RawClient.connect(service);
+        client.send(request(HELLO));
+        const { body } = await client.answer();
+        client.leave();
+        return body;
+      }),
+    );
     assert.deepEqual(new Set(answers), new Set([expected]));
     assert.ok(performance.now() - started < MAX_ANSWER_MILLISECONDS);
   }
 
   it("outlives 200 clients that leave in the midst of their request", async () => {
-    await Promise.all(Array.from({ length: 200 }, async (_, i) => {
-      const client = await RawClient.connect(service);
-      client.send(request(HELLO).slice(0, 20 + i));
-      await pause(i % 20);
-      client.leave();
-    }));
+    await Promise.all(
+      Array.from({ length: 200 }, async (_, i) => {
+        const client = await RawClient.connect(service);
+        client.send(request(HELLO).slice(0, 20 + i));
+        await pause(i % 20);
+        client.leave();
+      }),
+    );
     await assertOthersAreServed();
   });
 
   it("outlives 40 clients that leave in the midst of a large answer", async () => {
     const large = JSON.stringify({ model: "m", input: Array.from({ length: 2048 }, (_, i) => `text ${i}`) });
-    await Promise.all(Array.from({ length: 40 }, async () => {
-      const client = await RawClient.connect(service);
-      client.send(request(large));
-      await client.firstBytes();
-      client.leave();
-    }));
+    await Promise.all(
+      Array.from({ length: 40 }, async () => {
+        const client = await RawClient.connect(service);
+        client.send(request(large));
+        await client.firstBytes();
+        client.leave();
+      }),
+    );
     await assertOthersAreServed();
   });
 
   it("waits for 50 bodies that trickle in, and keeps nobody else waiting", async () => {
     const clients = await Promise.all(Array.from({ length: 50 }, () => RawClient.connect(service)));
-    const trickling = Promise.all(clients.map(async (client) => {
-      for (const byte of request(HELLO)) {
-        client.send(byte);
-        await pause(5);
-      }
-      const { status, body } = await client.answer();
-      assert.equal(status, 200);
-      assert.equal(body, expected);
-      client.leave();
-    }));
+    const trickling = Promise.all(
+      clients.map(async (client) => {
+        for (const byte of request(HELLO)) {
+          client.send(byte);
+          await pause(5);
+        }
+        const { status, body } = await client.answer();
+        assert.equal(status, 200);
+        assert.equal(body, expected);
+        client.leave();
+      }),
+    );
     await assertOthersAreServed();
     await trickling;
   });
@@ -130,7 +140,12 @@ describe("a service with bad company", { concurrency: true }, () => {
 });
 
 function request(body: string, contentLength = Buffer.byteLength(body)): string {
-  const head = ["POST /v1/embeddings HTTP/1.1", "host: localhost", "content-type: application/json", `content-length: ${contentLength}`];
+  const head = [
+    "POST /v1/embeddings HTTP/1.1",
+    "host: localhost",
+    "content-type: application/json",
+    `content-length: ${contentLength}`,
+  ];
   return `${head.join("\r\n")}\r\n\r\n${body}`;
 }
 
@@ -142,13 +157,19 @@ function pause(milliseconds: number): Promise<void> {
 class RawClient {
   private received = "";
   private constructor(private readonly socket: Socket) {
-    socket.setNoDelay(true).on("data", (data) => (this.received += data.toString())).on("error", () => {});
+    socket
+      .setNoDelay(true)
+      .on("data", (data) => (this.received += data.toString()))
+      .on("error", () => {});
   }
 
   static connect(service: Service): Promise<RawClient> {
     const { hostname, port } = new URL(service.url);
     return new Promise((resolve, reject) => {
-      const socket = connect(Number(port), hostname, () => resolve(new RawClient(socket))).once("error", reject);
+      const socket = connect(Number(port), hostname, () => resolve(new RawClient(socket))).once(
+        "error",
+        reject,
+      );
     });
   }
 
@@ -170,8 +191,10 @@ class RawClient {
     while (performance.now() - started < MAX_WAIT_MILLISECONDS) {
       const [head = "", body] = this.received.split("\r\n\r\n", 2);
       const length = /^content-length: (\d+)/im.exec(head)?.[1];
-      if (body !== undefined && body.length >= Number(length)) return { status: Number(head.slice(9, 12)), body };
-      if (this.socket.destroyed) throw new Error(`the connection was lost after '${this.received.slice(0, 200)}'`);
+      if (body !== undefined && body.length >= Number(length))
+        return { status: Number(head.slice(9, 12)), body };
+      if (this.socket.destroyed)
+        throw new Error(`the connection was lost after '${this.received.slice(0, 200)}'`);
       await pause(5);
     }
     throw new Error(`no answer in ${MAX_WAIT_MILLISECONDS} ms; received '${this.received.slice(0, 200)}'`);

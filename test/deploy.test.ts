@@ -85,14 +85,18 @@ describe("npm run deploy", { concurrency: 2 }, () => {
 
   test("--with-key prints the key also where the deployment has no address to embed through", async () => {
     await withProject(async (project, cloudflare) => {
-      cloudflare.createNamespace(NAMESPACE_TITLE).entries.set(MODEL_KEY, { value: tinyWeights(), metadata: METADATA });
+      cloudflare
+        .createNamespace(NAMESPACE_TITLE)
+        .entries.set(MODEL_KEY, { value: tinyWeights(), metadata: METADATA });
       const settings = join(project.folder, "wrangler.toml");
       writeFileSync(settings, `workers_dev = false\n${readFileSync(settings, "utf8")}`);
 
       const { exitCode, output } = await deploy(project, cloudflare, "--with-key");
       assert.equal(exitCode, 1, output);
       assert.match(errorIn(output), /^error: deployed, but to no address of a whole host/);
-      const key = cloudflare.workers.get("embeddings-worker")?.bindings.find(({ name }) => name === "API_KEY");
+      const key = cloudflare.workers
+        .get("embeddings-worker")
+        ?.bindings.find(({ name }) => name === "API_KEY");
       assert.ok(output.includes(key?.text ?? "no key was set"), output);
     });
   });

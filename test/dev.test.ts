@@ -62,18 +62,29 @@ test("npm run dev seeds the local KV and prints a curl line that works; the end 
 
 test("with weights that cannot be loaded it says so, and how to mend it", async () => {
   const server = createHttpServer((_, response) => {
-    response.writeHead(503).end(JSON.stringify({ error: { message: "The model is not available. Try again." } }));
+    response
+      .writeHead(503)
+      .end(JSON.stringify({ error: { message: "The model is not available. Try again." } }));
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const text = await announcement(url, () => false);
   server.close();
-  assert.match(text ?? "", /^\nThe Worker runs at \S+ and cannot embed: The model is not available\. Try again\.\n`npm run seed`/);
+  assert.match(
+    text ?? "",
+    /^\nThe Worker runs at \S+ and cannot embed: The model is not available\. Try again\.\n`npm run seed`/,
+  );
 });
 
 test("a port that is no number is refused as what was typed", async () => {
-  for (const [args, got] of [[["--port"], ""], [["--port", "many"], "many"], [["--port", "0"], "0"]] as const) {
-    const child = await promisify(execFile)("node", ["--import", "tsx", DEV_SCRIPT, ...args]).catch((error: { stderr: string }) => error);
+  for (const [args, got] of [
+    [["--port"], ""],
+    [["--port", "many"], "many"],
+    [["--port", "0"], "0"],
+  ] as const) {
+    const child = await promisify(execFile)("node", ["--import", "tsx", DEV_SCRIPT, ...args]).catch(
+      (error: { stderr: string }) => error,
+    );
     assert.equal(child.stderr, `error: --port wants a number from 1 to 65535, but got "${got}"\n`);
   }
 });

@@ -37,9 +37,12 @@ function safetensors(tensors: Record<string, TensorBytes>, metadata: Record<stri
     end += bytes.byteLength;
     return [name, { dtype, shape, data_offsets: [start, end] }] as const;
   });
-  const header = Buffer.from(JSON.stringify({
-    __metadata__: { format: "embeddings-worker", name: "made-up", ...metadata }, ...Object.fromEntries(entries),
-  }));
+  const header = Buffer.from(
+    JSON.stringify({
+      __metadata__: { format: "embeddings-worker", name: "made-up", ...metadata },
+      ...Object.fromEntries(entries),
+    }),
+  );
   const length = Buffer.alloc(8);
   length.writeBigUInt64LE(BigInt(header.byteLength));
   return Buffer.concat([length, header, ...Object.values(tensors).map(({ bytes }) => bytes)]);
@@ -58,7 +61,13 @@ describe("embeddings", () => {
     assert.match(text, /^\{"object":"list","data":\[\{"object":"embedding","embedding":\[/);
     const answer = JSON.parse(text) as EmbeddingsAnswer;
     assert.deepEqual(Object.keys(answer), ["object", "data", "model", "usage"]);
-    assert.deepEqual(answer.data.map(({ object, index }) => [object, index]), [["embedding", 0], ["embedding", 1]]);
+    assert.deepEqual(
+      answer.data.map(({ object, index }) => [object, index]),
+      [
+        ["embedding", 0],
+        ["embedding", 1],
+      ],
+    );
     assert.equal(answer.model, "any-name");
     assert.deepEqual(answer.usage, { prompt_tokens: 3, total_tokens: 3 });
     assert.equal(response.headers.get("content-type"), "application/json");
@@ -73,23 +82,30 @@ describe("embeddings", () => {
     answer.data.forEach(({ embedding }, i) => {
       assert.deepEqual(Float32Array.from(embedding), fromBase64(base64.data[i]!.embedding));
     });
-    const printed = [...floats.matchAll(/"embedding":\[([^\]]+)\]/g)].flatMap((match) => match[1]!.split(","));
+    const printed = [...floats.matchAll(/"embedding":\[([^\]]+)\]/g)].flatMap((match) =>
+      match[1]!.split(","),
+    );
     assert.equal(printed.length, 400);
-    for (const decimal of printed) assert.equal(digits(decimal), digits(shortestDecimal(Number(decimal))), decimal);
+    for (const decimal of printed)
+      assert.equal(digits(decimal), digits(shortestDecimal(Number(decimal))), decimal);
   });
 
   it("come in the order of the texts, each as it is alone", async () => {
     const input = ["one", "two words", "three words here", "one"];
     const { data } = await answerOf(service.embed({ model: "m", input }));
     for (const [i, text] of input.entries()) {
-      assert.deepEqual(data[i]!.embedding, (await answerOf(service.embed({ model: "m", input: text }))).data[0]!.embedding);
+      assert.deepEqual(
+        data[i]!.embedding,
+        (await answerOf(service.embed({ model: "m", input: text }))).data[0]!.embedding,
+      );
     }
   });
 
   it("with `dimensions` are the first values, normalised again", async () => {
     const whole = (await answerOf(service.embed({ model: "m", input: "hello" }))).data[0]!.embedding;
     for (const dimensions of [1, 3, 8]) {
-      const { embedding } = (await answerOf(service.embed({ model: "m", input: "hello", dimensions }))).data[0]!;
+      const { embedding } = (await answerOf(service.embed({ model: "m", input: "hello", dimensions })))
+        .data[0]!;
       const first = whole.slice(0, dimensions);
       assert.equal(embedding.length, dimensions);
       embedding.forEach((value, i) => assert.ok(Math.abs(value - first[i]! / norm(first)) < 1e-6));
@@ -123,14 +139,28 @@ describe("embeddings", () => {
   it("of token ids are those of the text that they stand for", async () => {
     // "hello world" is [15339, 1917] in cl100k_base, "rust is fast" [36888, 374, 5043].
     const text = await answerOf(service.embed({ model: "m", input: ["hello world", "rust is fast"] }));
-    assert.deepEqual(await answerOf(service.embed({ model: "m", input: [[15339, 1917], [36888, 374, 5043]] })), text);
+    assert.deepEqual(
+      await answerOf(
+        service.embed({
+          model: "m",
+          input: [
+            [15339, 1917],
+            [36888, 374, 5043],
+          ],
+        }),
+      ),
+      text,
+    );
     const one = await answerOf(service.embed({ model: "m", input: [15339, 1917] }));
     assert.deepEqual(one.data, [text.data[0]]);
   });
 
   it("of a text that is too long say how much was read", async () => {
     const long = Array.from({ length: 20 }, (_, i) => `word${i}`);
-    const response = await service.embed({ model: "m", input: ["short", long.join(" "), long.slice(0, 16).join(" ")] });
+    const response = await service.embed({
+      model: "m",
+      input: ["short", long.join(" "), long.slice(0, 16).join(" ")],
+    });
     assert.equal(response.headers.get("x-truncated-inputs"), "1");
     const answer = await answerOf(response);
     assert.deepEqual(answer.truncated, [{ index: 1, tokens: 20, tokens_read: 16 }]);
@@ -142,15 +172,25 @@ describe("embeddings", () => {
   it("of 2048 texts come in one answer", async () => {
     const input = Array.from({ length: 2048 }, (_, i) => `text ${i}`);
     const answer = await answerOf<string>(service.embed({ model: "m", input, encoding_format: "base64" }));
-    assert.deepEqual(answer.data.map(({ index }) => index), input.map((_, i) => i));
-    const last = await answerOf<string>(service.embed({ model: "m", input: input[2047], encoding_format: "base64" }));
+    assert.deepEqual(
+      answer.data.map(({ index }) => index),
+      input.map((_, i) => i),
+    );
+    const last = await answerOf<string>(
+      service.embed({ model: "m", input: input[2047], encoding_format: "base64" }),
+    );
     assert.equal(answer.data[2047]!.embedding, last.data[0]!.embedding);
   });
 });
 
 describe("an answer of several MiB", () => {
   let service: Service;
-  before(async () => void (service = await startService({ weights: seededWeights({ vocabSize: 512, dimensions: 512, maxSeqLen: 64 }) })));
+  before(
+    async () =>
+      void (service = await startService({
+        weights: seededWeights({ vocabSize: 512, dimensions: 512, maxSeqLen: 64 }),
+      })),
+  );
   after(() => service.stop());
 
   for (const encoding_format of ["float", "base64"]) {
@@ -158,10 +198,18 @@ describe("an answer of several MiB", () => {
       const input = Array.from({ length: 2048 }, (_, i) => `alpha ${i} beta`);
       const [answer, other] = await Promise.all([
         answerOf<number[] | string>(service.embed({ model: "m", input, encoding_format })),
-        Promise.all(Array.from({ length: 100 }, (_, i) =>
-          answerOf<number[] | string>(service.embed({ model: "m", input: `alpha ${i} beta`, encoding_format })))),
+        Promise.all(
+          Array.from({ length: 100 }, (_, i) =>
+            answerOf<number[] | string>(
+              service.embed({ model: "m", input: `alpha ${i} beta`, encoding_format }),
+            ),
+          ),
+        ),
       ]);
-      assert.deepEqual(answer.data.map(({ index }) => index), input.map((_, i) => i));
+      assert.deepEqual(
+        answer.data.map(({ index }) => index),
+        input.map((_, i) => i),
+      );
       other.forEach((single, i) => assert.deepEqual(answer.data[i]!.embedding, single.data[0]!.embedding));
       assert.equal(answer.usage.prompt_tokens, 3 * 2048);
     });
@@ -188,9 +236,12 @@ describe("golden vectors of the native code, over HTTP", () => {
     embedding_first8_f32_bits?: number[];
   }
   const tables = new Map<string, GoldenLine[]>();
-  for (const json of readFileSync(join(PROJECT_ROOT, "embedder-wasm/tests/golden/native.jsonl"), "utf8").trim().split("\n")) {
+  for (const json of readFileSync(join(PROJECT_ROOT, "embedder-wasm/tests/golden/native.jsonl"), "utf8")
+    .trim()
+    .split("\n")) {
     const line = JSON.parse(json) as GoldenLine;
-    const table = `${line.vocab_size} x ${line.embedding_dim}, seed ${line.init_seed}, ${line.max_seq_len} words, ` +
+    const table =
+      `${line.vocab_size} x ${line.embedding_dim}, seed ${line.init_seed}, ${line.max_seq_len} words, ` +
       (line.normalize ? "normalised" : "not normalised");
     tables.set(table, [...(tables.get(table) ?? []), line]);
   }
@@ -198,19 +249,32 @@ describe("golden vectors of the native code, over HTTP", () => {
   for (const [table, lines] of tables) {
     it(`${table}: all ${lines.length} lines agree`, async () => {
       const { vocab_size, embedding_dim, max_seq_len, normalize, init_seed } = lines[0]!;
-      const service = await startService({ weights: seededWeights({
-        vocabSize: vocab_size, dimensions: embedding_dim, maxSeqLen: max_seq_len, normalize, seed: BigInt(init_seed) }) });
+      const service = await startService({
+        weights: seededWeights({
+          vocabSize: vocab_size,
+          dimensions: embedding_dim,
+          maxSeqLen: max_seq_len,
+          normalize,
+          seed: BigInt(init_seed),
+        }),
+      });
       try {
         const texts = lines.filter(({ text }) => text !== "");
-        const { data, usage } = await answerOf<string>(service.embed(
-          { model: "m", input: texts.map(({ text }) => text), encoding_format: "base64" }));
+        const { data, usage } = await answerOf<string>(
+          service.embed({ model: "m", input: texts.map(({ text }) => text), encoding_format: "base64" }),
+        );
         for (const [i, line] of texts.entries()) {
           const bits = line.embedding_f32_bits ?? line.embedding_first8_f32_bits!;
           const expected = new Float32Array(Uint32Array.from(bits).buffer);
           const embedding = fromBase64(data[i]!.embedding);
-          expected.forEach((value, j) => assert.ok(Math.abs(embedding[j]! - value) <= 1e-6, `${JSON.stringify(line.text)} [${j}]`));
+          expected.forEach((value, j) =>
+            assert.ok(Math.abs(embedding[j]! - value) <= 1e-6, `${JSON.stringify(line.text)} [${j}]`),
+          );
         }
-        assert.equal(usage.prompt_tokens, texts.reduce((sum, { token_ids }) => sum + token_ids.length, 0));
+        assert.equal(
+          usage.prompt_tokens,
+          texts.reduce((sum, { token_ids }) => sum + token_ids.length, 0),
+        );
       } finally {
         await service.stop();
       }
@@ -219,21 +283,35 @@ describe("golden vectors of the native code, over HTTP", () => {
 });
 
 describe("golden vectors of the tokenizer words-and-stems, over HTTP", () => {
-  const golden = (name: string): Buffer => readFileSync(join(PROJECT_ROOT, "embedder-wasm/tests/golden", name));
+  const golden = (name: string): Buffer =>
+    readFileSync(join(PROJECT_ROOT, "embedder-wasm/tests/golden", name));
   let service: Service;
   before(async () => void (service = await startService({ weights: golden("words_and_stems.safetensors") })));
   after(() => service.stop());
 
   it("all lines agree, in values and in the number of words", async () => {
-    const lines = golden("words_and_stems.jsonl").toString().trim().split("\n").map((line) => JSON.parse(line) as {
-      text: string; words: number; dimensions: number; embedding: number[];
-    }).filter(({ text }) => text !== "");
+    const lines = golden("words_and_stems.jsonl")
+      .toString()
+      .trim()
+      .split("\n")
+      .map(
+        (line) =>
+          JSON.parse(line) as {
+            text: string;
+            words: number;
+            dimensions: number;
+            embedding: number[];
+          },
+      )
+      .filter(({ text }) => text !== "");
     assert.ok(lines.length > 100);
     for (const { text, words, dimensions, embedding } of lines) {
       const answer = await answerOf(service.embed({ model: "m", input: text, dimensions }));
       const got = answer.data[0]!.embedding;
       assert.equal(got.length, dimensions);
-      embedding.forEach((value, i) => assert.ok(Math.abs(got[i]! - value) <= 1e-6, `${JSON.stringify(text)} [${i}]`));
+      embedding.forEach((value, i) =>
+        assert.ok(Math.abs(got[i]! - value) <= 1e-6, `${JSON.stringify(text)} [${i}]`),
+      );
       assert.equal(answer.truncated?.[0]?.tokens ?? answer.usage.prompt_tokens, words, text);
     }
   });
@@ -252,7 +330,10 @@ describe("new Response, which is given a view of wasm memory", () => {
       } };`;
       const miniflare = new Miniflare({ modules: true, script });
       try {
-        assert.equal(await (await miniflare.dispatchFetch("http://localhost")).text(), "a".repeat(byteLength));
+        assert.equal(
+          await (await miniflare.dispatchFetch("http://localhost")).text(),
+          "a".repeat(byteLength),
+        );
       } finally {
         await miniflare.dispose();
       }
@@ -265,26 +346,50 @@ describe("rows in 4 bits, over HTTP", () => {
   const [UNKNOWN, WORD] = ["!", "a"];
   const ROW_BYTES = 35;
   const scales = [7, -32_768, 32_767];
-  const rows = Array.from({ length: 3 }, (_, row) => Uint8Array.from({ length: ROW_BYTES }, (_, i) => (row * 101 + i * 37) % 256));
+  const rows = Array.from({ length: 3 }, (_, row) =>
+    Uint8Array.from({ length: ROW_BYTES }, (_, i) => (row * 101 + i * 37) % 256),
+  );
   const level = (row: number, column: number): number =>
     column < ROW_BYTES ? rows[row]![column]! & 0x0f : rows[row]![column - ROW_BYTES]! >> 4;
   let service: Service;
-  before(async () => void (service = await startService({ weights: safetensors({
-    embeddings: { dtype: "U8", shape: [3, ROW_BYTES], bytes: Buffer.concat(rows) },
-    scales: { dtype: "I16", shape: [3], bytes: Buffer.from(Int16Array.from(scales).buffer) },
-  }, { tokenizer: "ascii-words", max_seq_len: "8192", normalize: "false", scale_unit: "0.25" }) })));
+  before(
+    async () =>
+      void (service = await startService({
+        weights: safetensors(
+          {
+            embeddings: { dtype: "U8", shape: [3, ROW_BYTES], bytes: Buffer.concat(rows) },
+            scales: { dtype: "I16", shape: [3], bytes: Buffer.from(Int16Array.from(scales).buffer) },
+          },
+          { tokenizer: "ascii-words", max_seq_len: "8192", normalize: "false", scale_unit: "0.25" },
+        ),
+      })),
+  );
   after(() => service.stop());
 
   // Odd and even numbers of rows, more than are added at once, and more than one 32-bit sum holds.
-  for (const [unknown, word] of [[1, 0], [0, 1], [1, 1], [2, 1], [17, 15], [16, 17], [0, 4097], [8192, 0], [4000, 4192]] as const) {
+  for (const [unknown, word] of [
+    [1, 0],
+    [0, 1],
+    [1, 1],
+    [2, 1],
+    [17, 15],
+    [16, 17],
+    [0, 4097],
+    [8192, 0],
+    [4000, 4192],
+  ] as const) {
     it(`the mean of ${unknown} and ${word} rows is exact`, async () => {
       const input = [...Array<string>(unknown).fill(UNKNOWN), ...Array<string>(word).fill(WORD)].join(" ");
       for (const dimensions of [2 * ROW_BYTES, ROW_BYTES + 1, 3]) {
         const { data } = await answerOf(service.embed({ model: "m", input, dimensions }));
         data[0]!.embedding.forEach((value, column) => {
-          const sum = unknown * (level(1, column) - 7.5) * scales[1]! + word * (level(2, column) - 7.5) * scales[2]!;
+          const sum =
+            unknown * (level(1, column) - 7.5) * scales[1]! + word * (level(2, column) - 7.5) * scales[2]!;
           const expected = (sum / (unknown + word)) * 0.25;
-          assert.ok(Math.abs(value - expected) <= Math.abs(expected) * 1e-6 + 0.01, `${value} instead of ${expected} [${column}]`);
+          assert.ok(
+            Math.abs(value - expected) <= Math.abs(expected) * 1e-6 + 0.01,
+            `${value} instead of ${expected} [${column}]`,
+          );
         });
       }
     });

@@ -5,7 +5,11 @@ import worker from "./worker.js";
 
 export default {
   fetch(request, env, ctx) {
-    return worker.fetch(request, { ...env, EMBEDDINGS_MODEL: { getWithMetadata: (key) => read(env, key) } }, ctx);
+    return worker.fetch(
+      request,
+      { ...env, EMBEDDINGS_MODEL: { getWithMetadata: (key) => read(env, key) } },
+      ctx,
+    );
   },
 };
 

@@ -56,19 +56,27 @@ after(() => service.stop());
 test(`${CASES} requests of all kinds are answered rightly (FUZZ_SEED=${SEED})`, async () => {
   let requests = 0;
   const statuses: Record<number, number> = {};
-  const property = fc.asyncProperty(fc.array(anyRequest(), { minLength: 1, maxLength: REQUESTS_AT_ONCE, size: "max" }),
+  const property = fc.asyncProperty(
+    fc.array(anyRequest(), { minLength: 1, maxLength: REQUESTS_AT_ONCE, size: "max" }),
     async (batch) => {
       const answered = await Promise.all(batch.map(checkAnswer));
       requests += batch.length;
       for (const status of answered) statuses[status] = (statuses[status] ?? 0) + 1;
-    });
+    },
+  );
   // A batch has half of the requests that it may have, on average: go on until all were sent.
   for (let round = 0; requests < CASES; round++) {
-    await fc.assert(property, { seed: SEED + round, numRuns: Math.ceil((CASES - requests) / REQUESTS_AT_ONCE),
-      includeErrorInReport: true });
+    await fc.assert(property, {
+      seed: SEED + round,
+      numRuns: Math.ceil((CASES - requests) / REQUESTS_AT_ONCE),
+      includeErrorInReport: true,
+    });
   }
   console.log(`${requests} requests, answers by status: ${JSON.stringify(statuses)}; FUZZ_SEED=${SEED}`);
-  assert.ok(statuses[200]! > requests / 10 && statuses[400]! > requests / 10, "both good and bad requests were among them");
+  assert.ok(
+    statuses[200]! > requests / 10 && statuses[400]! > requests / 10,
+    "both good and bad requests were among them",
+  );
 });
 
 test("nothing went wrong inside, and no log line holds more than sizes and codes", () => {
@@ -90,7 +98,10 @@ async function checkAnswer(request: FuzzedRequest): Promise<number> {
   try {
     return await checkedStatus(request);
   } catch (error) {
-    throw new Error(`${request.method} ${request.path} with the body ${new TextDecoder().decode(request.body)}`, { cause: error });
+    throw new Error(
+      `${request.method} ${request.path} with the body ${new TextDecoder().decode(request.body)}`,
+      { cause: error },
+    );
   }
 }
 
@@ -100,14 +111,20 @@ async function checkedStatus(request: FuzzedRequest): Promise<number> {
   assert.equal(headers.get("access-control-allow-origin"), "*");
   assert.equal(headers.get("x-model-version"), "unknown");
   const wanted = goodEmbeddingsRequest(request);
-  if (request.path === "/v1/embeddings") assert.equal(status === 200, wanted !== undefined, `${status}: ${text.slice(0, 300)}`);
+  if (request.path === "/v1/embeddings")
+    assert.equal(status === 200, wanted !== undefined, `${status}: ${text.slice(0, 300)}`);
   if (status >= 400) checkError(status, text);
   else assert.equal(status, 200);
   if (wanted !== undefined) await checkEmbeddings(wanted, headers, text);
   return status;
 }
 
-async function send({ method, path, contentType, body }: FuzzedRequest): Promise<{ status: number; headers: Headers; text: string }> {
+async function send({
+  method,
+  path,
+  contentType,
+  body,
+}: FuzzedRequest): Promise<{ status: number; headers: Headers; text: string }> {
   const response = await service.fetch(path, {
     method,
     headers: contentType === null ? {} : { "content-type": contentType },
@@ -143,7 +160,8 @@ function goodEmbeddingsRequest({ method, path, contentType, body }: FuzzedReques
   } catch {
     return undefined;
   }
-  if (typeof request !== "object" || request === null || Array.isArray(request) || !validRequest(request)) return undefined;
+  if (typeof request !== "object" || request === null || Array.isArray(request) || !validRequest(request))
+    return undefined;
   const good = request as unknown as GoodRequest;
   return (good.dimensions ?? 1) <= DIMENSIONS ? good : undefined;
 }
@@ -154,7 +172,10 @@ async function checkEmbeddings(request: GoodRequest, headers: Headers, text: str
   assert.equal(answer.model, request.model);
   const items = itemsOf(request);
   const vectors = vectorsOf(answer);
-  assert.deepEqual(answer.data.map(({ index }) => index), items.map((_, i) => i));
+  assert.deepEqual(
+    answer.data.map(({ index }) => index),
+    items.map((_, i) => i),
+  );
   for (const { embedding } of answer.data) {
     assert.equal(typeof embedding, request.encoding_format === "base64" ? "string" : "object");
   }
@@ -166,9 +187,17 @@ async function checkEmbeddings(request: GoodRequest, headers: Headers, text: str
   checkUsage(items, answer, headers);
 
   const otherFormat = request.encoding_format === "base64" ? "float" : "base64";
-  assert.deepEqual(await vectorsFor({ ...request, encoding_format: otherFormat }), vectors, "float equals base64");
+  assert.deepEqual(
+    await vectorsFor({ ...request, encoding_format: otherFormat }),
+    vectors,
+    "float equals base64",
+  );
   const last = items.length - 1;
-  assert.deepEqual(await vectorsFor({ ...request, input: [items[last]] as string[] }), [vectors[last]], "batch equals single");
+  assert.deepEqual(
+    await vectorsFor({ ...request, input: [items[last]] as string[] }),
+    [vectors[last]],
+    "batch equals single",
+  );
 }
 
 /** For texts; what token ids stand for is not known here. */
@@ -178,7 +207,9 @@ function checkUsage(items: (string | number[])[], answer: EmbeddingsAnswer, head
   const words = texts.map((text) => text.split(/\p{White_Space}+/u).filter((word) => word !== "").length);
   const read = words.reduce((sum, count) => sum + Math.min(count, MAX_WORDS), 0);
   assert.deepEqual(answer.usage, { prompt_tokens: read, total_tokens: read });
-  const cut = words.flatMap((tokens, index) => (tokens > MAX_WORDS ? [{ index, tokens, tokens_read: MAX_WORDS }] : []));
+  const cut = words.flatMap((tokens, index) =>
+    tokens > MAX_WORDS ? [{ index, tokens, tokens_read: MAX_WORDS }] : [],
+  );
   assert.deepEqual(answer.truncated ?? [], cut);
   assert.equal(headers.get("x-truncated-inputs"), cut.length === 0 ? null : String(cut.length));
 }
@@ -191,7 +222,9 @@ async function vectorsFor(request: GoodRequest): Promise<Float32Array[]> {
 }
 
 function vectorsOf({ data }: EmbeddingsAnswer): Float32Array[] {
-  return data.map(({ embedding }) => (typeof embedding === "string" ? fromBase64(embedding) : Float32Array.from(embedding)));
+  return data.map(({ embedding }) =>
+    typeof embedding === "string" ? fromBase64(embedding) : Float32Array.from(embedding),
+  );
 }
 
 function itemsOf({ input }: GoodRequest): (string | number[])[] {
@@ -213,13 +246,26 @@ function assertFits(validate: ValidateFunction, value: unknown): void {
 
 function anyRequest(): fc.Arbitrary<FuzzedRequest> {
   const toEmbeddings = (body: fc.Arbitrary<Uint8Array<ArrayBuffer>>): fc.Arbitrary<FuzzedRequest> =>
-    fc.record({ method: fc.constant("POST"), path: fc.constant("/v1/embeddings"), contentType: contentType(), body });
+    fc.record({
+      method: fc.constant("POST"),
+      path: fc.constant("/v1/embeddings"),
+      contentType: contentType(),
+      body,
+    });
   return fc.oneof(
     { weight: 8, arbitrary: toEmbeddings(goodBody().map(asBytes)) },
     { weight: 5, arbitrary: toEmbeddings(bodyWithAWrongField().map(asBytes)) },
-    { weight: 3, arbitrary: toEmbeddings(fc.tuple(goodBody().map(asBytes), fc.array(damage(), { minLength: 1, maxLength: 3 })).map(damaged)) },
+    {
+      weight: 3,
+      arbitrary: toEmbeddings(
+        fc.tuple(goodBody().map(asBytes), fc.array(damage(), { minLength: 1, maxLength: 3 })).map(damaged),
+      ),
+    },
     { weight: 2, arbitrary: toEmbeddings(fc.json({ maxDepth: 4 }).map((json) => utf8(json))) },
-    { weight: 2, arbitrary: toEmbeddings(fc.uint8Array({ maxLength: 300 }).map((bytes) => new Uint8Array(bytes))) },
+    {
+      weight: 2,
+      arbitrary: toEmbeddings(fc.uint8Array({ maxLength: 300 }).map((bytes) => new Uint8Array(bytes))),
+    },
     { weight: 1, arbitrary: anyOtherRoute() },
   );
 }
@@ -232,7 +278,10 @@ const JSON_TYPES = ["application/json", "APPLICATION/JSON; charset=utf-8", "appl
 function contentType(): fc.Arbitrary<string | null> {
   return fc.oneof(
     { weight: 20, arbitrary: fc.constant("application/json") },
-    { weight: 1, arbitrary: fc.constantFrom(...JSON_TYPES, null, "text/plain", "application/jsonl", "json", "x") },
+    {
+      weight: 1,
+      arbitrary: fc.constantFrom(...JSON_TYPES, null, "text/plain", "application/jsonl", "json", "x"),
+    },
   );
 }
 
@@ -240,9 +289,26 @@ function contentType(): fc.Arbitrary<string | null> {
 function anyText(): fc.Arbitrary<string> {
   const unit = fc.oneof(
     { weight: 5, arbitrary: fc.string({ unit: "grapheme", minLength: 1, maxLength: 6 }) },
-    { weight: 5, arbitrary: fc.constantFrom(" ", "\n", "\t ", "\u00a0", "\u2003", "\u3000", "\u200b", "\ufeff", "\u001c", "\u0085") },
+    {
+      weight: 5,
+      arbitrary: fc.constantFrom(
+        " ",
+        "\n",
+        "\t ",
+        "\u00a0",
+        "\u2003",
+        "\u3000",
+        "\u200b",
+        "\ufeff",
+        "\u001c",
+        "\u0085",
+      ),
+    },
     { weight: 3, arbitrary: fc.stringMatching(/^[A-Za-z0-9]{1,9}$/) },
-    { weight: 1, arbitrary: fc.constantFrom("\ud800", "\udc00", "\0", "\u2028", "\uffff", "😀", "\\", "\"", "</script>") },
+    {
+      weight: 1,
+      arbitrary: fc.constantFrom("\ud800", "\udc00", "\0", "\u2028", "\uffff", "😀", "\\", '"', "</script>"),
+    },
   );
   return fc.array(unit, { minLength: 1, maxLength: 40 }).map((units) => units.join(""));
 }
@@ -256,22 +322,53 @@ function goodBody(): fc.Arbitrary<Record<string, unknown>> {
     { weight: 30, arbitrary: fc.array(anyText(), { minLength: 1, maxLength: 12 }) },
     { weight: 15, arbitrary: tokenIds() },
     { weight: 15, arbitrary: fc.array(tokenIds(), { minLength: 1, maxLength: 5 }) },
-    { weight: 1, arbitrary: fc.integer({ min: 2046, max: 2050 }).map((count) => Array.from({ length: count }, (_, i) => `text ${i % 7}`)) },
+    {
+      weight: 1,
+      arbitrary: fc
+        .integer({ min: 2046, max: 2050 })
+        .map((count) => Array.from({ length: count }, (_, i) => `text ${i % 7}`)),
+    },
   );
-  return fc.record({
-    model: fc.oneof(fc.constant("text-embedding-3-small"), fc.string({ unit: "binary", minLength: 1, maxLength: 9 })),
-    input,
-    encoding_format: fc.constantFrom("float", "base64", null),
-    dimensions: fc.oneof(fc.integer({ min: 1, max: DIMENSIONS }), fc.constant(null)),
-    user: fc.oneof(fc.string(), fc.constant(null)),
-    unknown: fc.jsonValue({ maxDepth: 2 }),
-  }, { requiredKeys: ["model", "input"] });
+  return fc.record(
+    {
+      model: fc.oneof(
+        fc.constant("text-embedding-3-small"),
+        fc.string({ unit: "binary", minLength: 1, maxLength: 9 }),
+      ),
+      input,
+      encoding_format: fc.constantFrom("float", "base64", null),
+      dimensions: fc.oneof(fc.integer({ min: 1, max: DIMENSIONS }), fc.constant(null)),
+      user: fc.oneof(fc.string(), fc.constant(null)),
+      unknown: fc.jsonValue({ maxDepth: 2 }),
+    },
+    { requiredKeys: ["model", "input"] },
+  );
 }
 
 /** One value of a good body, at the top or inside `input`, is another: any JSON, or one from just beyond a limit. */
 function bodyWithAWrongField(): fc.Arbitrary<unknown> {
-  const wrong = fc.oneof(fc.jsonValue({ maxDepth: 2 }),
-    fc.constantFrom("", [], {}, 0, -1, 9, 1.5, 1e300, 100_256, 100_257, true, "hex", [""], [[]], [[1], "a"], ["a", 1], [1, null]));
+  const wrong = fc.oneof(
+    fc.jsonValue({ maxDepth: 2 }),
+    fc.constantFrom(
+      "",
+      [],
+      {},
+      0,
+      -1,
+      9,
+      1.5,
+      1e300,
+      100_256,
+      100_257,
+      true,
+      "hex",
+      [""],
+      [[]],
+      [[1], "a"],
+      ["a", 1],
+      [1, null],
+    ),
+  );
   const field = fc.constantFrom("model", "input", "encoding_format", "dimensions", "user");
   return fc.tuple(goodBody(), field, wrong, fc.nat(), fc.boolean()).map(([body, name, value, at, inside]) => {
     const { input } = body;
@@ -291,7 +388,8 @@ function damaged([body, all]: [Uint8Array<ArrayBuffer>, Damage[]]): Uint8Array<A
   for (const { kind, at, byte } of all) {
     const position = at % (bytes.length + 1);
     if (kind === "cut") bytes = bytes.slice(0, position);
-    else if (kind === "repeat") bytes = new Uint8Array([...bytes.subarray(0, position), ...bytes.subarray(position >> 1)]);
+    else if (kind === "repeat")
+      bytes = new Uint8Array([...bytes.subarray(0, position), ...bytes.subarray(position >> 1)]);
     else if (position < bytes.length) bytes[position] = byte;
   }
   return bytes;
@@ -302,7 +400,15 @@ function anyOtherRoute(): fc.Arbitrary<FuzzedRequest> {
   return fc.record({
     method: fc.constantFrom("GET", "POST", "PUT", "DELETE"),
     path: fc.oneof(
-      fc.constantFrom("/v1/models", "/v1/models/", "/v1/models/embeddings-worker", "/health", "/v1", "/embeddings", "/v1/models/%E0%A4%A"),
+      fc.constantFrom(
+        "/v1/models",
+        "/v1/models/",
+        "/v1/models/embeddings-worker",
+        "/health",
+        "/v1",
+        "/embeddings",
+        "/v1/models/%E0%A4%A",
+      ),
       segment.map((name) => `/v1/models/${name}`),
       fc.array(segment, { maxLength: 3 }).map((names) => `/fuzzed/${names.join("/")}`),
     ),

@@ -40,22 +40,30 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
   if (options.weights !== null && options.kv === undefined) {
     const namespace = await miniflare.getKVNamespace("EMBEDDINGS_MODEL");
     const weights = options.weights ?? seededWeights({ vocabSize: 64, dimensions: 8, maxSeqLen: 16 });
-    await namespace.put(key, new Uint8Array(weights).buffer, options.metadata && { metadata: options.metadata });
+    await namespace.put(
+      key,
+      new Uint8Array(weights).buffer,
+      options.metadata && { metadata: options.metadata },
+    );
   }
   return {
     url,
-    embed: (body, headers = {}) => fetch(`${url}/v1/embeddings`, {
-      method: "POST",
-      headers: { "content-type": "application/json", ...headers },
-      body: typeof body === "string" ? body : JSON.stringify(body),
-    }),
+    embed: (body, headers = {}) =>
+      fetch(`${url}/v1/embeddings`, {
+        method: "POST",
+        headers: { "content-type": "application/json", ...headers },
+        body: typeof body === "string" ? body : JSON.stringify(body),
+      }),
     fetch: (path, init) => fetch(`${url}${path}`, init),
     stop: () => miniflare.dispose(),
   };
 }
 
 /** A service that lives as long as the work with it. */
-export async function withService(options: ServiceOptions, work: (service: Service) => Promise<void>): Promise<void> {
+export async function withService(
+  options: ServiceOptions,
+  work: (service: Service) => Promise<void>,
+): Promise<void> {
   const service = await startService(options);
   try {
     await work(service);
@@ -69,7 +77,11 @@ async function miniflareOptions(options: ServiceOptions): Promise<MiniflareOptio
   const folder = dirname(workerPath);
   const wasmName = readdirSync(folder).find((name) => name.endsWith(".wasm"))!;
   const wasm = readFileSync(join(folder, wasmName));
-  const modules: { type: "ESModule" | "CompiledWasm"; path: string; contents: string | Uint8Array<ArrayBuffer> }[] = [
+  const modules: {
+    type: "ESModule" | "CompiledWasm";
+    path: string;
+    contents: string | Uint8Array<ArrayBuffer>;
+  }[] = [
     { type: "ESModule", path: "worker.js", contents: readFileSync(workerPath, "utf8") },
     { type: "CompiledWasm", path: wasmName, contents: new Uint8Array(options.patchWasm?.(wasm) ?? wasm) },
   ];
@@ -81,7 +93,9 @@ async function miniflareOptions(options: ServiceOptions): Promise<MiniflareOptio
     name: "embeddings-worker",
     modules,
     modulesRoot: "/",
-    compatibilityDate: /^compatibility_date = "(.+)"$/m.exec(readFileSync(join(PROJECT_ROOT, "wrangler.toml"), "utf8"))![1]!,
+    compatibilityDate: /^compatibility_date = "(.+)"$/m.exec(
+      readFileSync(join(PROJECT_ROOT, "wrangler.toml"), "utf8"),
+    )![1]!,
     bindings: options.bindings ?? {},
     ...(options.kv === undefined
       ? { kvNamespaces: ["EMBEDDINGS_MODEL"] }
@@ -127,8 +141,16 @@ export interface SeededTable {
 }
 
 /** A weights file in format v1 with auto-g-embed's own start values: xorshift64*, row 0 zeroed. */
-export function seededWeights({ vocabSize, dimensions, maxSeqLen, normalize = true, seed = 17n }: SeededTable): Uint8Array {
-  const header = Buffer.from(JSON.stringify({ vocab_size: vocabSize, embedding_dim: dimensions, max_seq_len: maxSeqLen, normalize }));
+export function seededWeights({
+  vocabSize,
+  dimensions,
+  maxSeqLen,
+  normalize = true,
+  seed = 17n,
+}: SeededTable): Uint8Array {
+  const header = Buffer.from(
+    JSON.stringify({ vocab_size: vocabSize, embedding_dim: dimensions, max_seq_len: maxSeqLen, normalize }),
+  );
   const file = new Uint8Array(4 + header.length + vocabSize * dimensions * 4);
   const view = new DataView(file.buffer);
   view.setUint32(0, header.length, true);
@@ -140,7 +162,11 @@ export function seededWeights({ vocabSize, dimensions, maxSeqLen, normalize = tr
     state ^= state >> 27n;
     const output = BigInt.asUintN(64, state * 0x2545f4914f6cdd1dn);
     const value = Math.fround((Number(output >> 40n) / 2 ** 24) * 2 - 1);
-    view.setFloat32(4 + header.length + i * 4, i < dimensions ? 0 : Math.fround(value * Math.fround(0.05)), true);
+    view.setFloat32(
+      4 + header.length + i * 4,
+      i < dimensions ? 0 : Math.fround(value * Math.fround(0.05)),
+      true,
+    );
   }
   return file;
 }

@@ -15,7 +15,10 @@ const MEGABYTE = 1e6;
 const kvFolder = mkdtempSync(join(tmpdir(), "embeddings-worker-hostile-"));
 let server: RunningServer;
 before(async () => {
-  writeFileSync(join(kvFolder, "model-weights"), seededWeights({ vocabSize: 64, dimensions: 8, maxSeqLen: 16 }));
+  writeFileSync(
+    join(kvFolder, "model-weights"),
+    seededWeights({ vocabSize: 64, dimensions: 8, maxSeqLen: 16 }),
+  );
   server = await startWorkerd({ modules: bundledModules(await bundle()), kvFolder });
   assert.equal((await embed(JSON.stringify({ model: "m", input: "hello" }))).status, 200);
 });
@@ -25,7 +28,11 @@ after(async () => {
 });
 
 const embed = (body: string): Promise<Response> =>
-  fetch(`${server.url}/v1/embeddings`, { method: "POST", headers: { "content-type": "application/json" }, body });
+  fetch(`${server.url}/v1/embeddings`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body,
+  });
 
 async function errorOf(response: Response): Promise<{ status: number; code: string; message: string }> {
   const { error } = (await response.json()) as { error: { code: string; message: string } };
@@ -52,9 +59,15 @@ describe("memory", () => {
 
   it("a body is counted where a false length is stated beside its chunks", async () => {
     const socket = connect(Number(new URL(server.url).port), "127.0.0.1");
-    const answer = new Promise<string>((resolve) => socket.on("error", () => {}).once("data", (data) => resolve(data.toString())));
-    await write(socket, "POST /v1/embeddings HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\ntransfer-encoding: chunked\r\n\r\n");
-    for (let megabytes = 0; megabytes < 12; megabytes++) await write(socket, `f4240\r\n${" ".repeat(MEGABYTE)}\r\n`);
+    const answer = new Promise<string>((resolve) =>
+      socket.on("error", () => {}).once("data", (data) => resolve(data.toString())),
+    );
+    await write(
+      socket,
+      "POST /v1/embeddings HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\ntransfer-encoding: chunked\r\n\r\n",
+    );
+    for (let megabytes = 0; megabytes < 12; megabytes++)
+      await write(socket, `f4240\r\n${" ".repeat(MEGABYTE)}\r\n`);
     await write(socket, "0\r\n\r\n");
     assert.match(await answer, /^HTTP\/1\.1 413 /);
     socket.destroy();
@@ -64,7 +77,10 @@ describe("memory", () => {
     ["nested 8 million deep", "[".repeat(8_000_000)],
     ["nested 8 million deep inside input", `{"model":"m","input":${"[".repeat(8_000_000)}`],
     ["of 2.6 million empty arrays", `{"model":"m","input":[${"[],".repeat(2_600_000)}[]]}`],
-    ["of 2.6 million empty objects in a field that is ignored", `{"model":"m","input":"a","x":[${"{},".repeat(2_600_000)}{}]}`],
+    [
+      "of 2.6 million empty objects in a field that is ignored",
+      `{"model":"m","input":"a","x":[${"{},".repeat(2_600_000)}{}]}`,
+    ],
   ] as const) {
     it(`a body ${name} is refused before it is parsed`, async () => {
       const before = residentBytes(server.pid);
@@ -78,12 +94,14 @@ describe("memory", () => {
 
   it("a model's name of 8 MB is echoed whole", async () => {
     const name = "m".repeat(8_000_000);
-    const answer = (await (await embed(JSON.stringify({ model: name, input: "a" }))).json()) as { model: string };
+    const answer = (await (await embed(JSON.stringify({ model: name, input: "a" }))).json()) as {
+      model: string;
+    };
     assert.equal(answer.model, name);
   });
 
   it("texts full of brackets and quotes are no such body", async () => {
-    const input = Array.from({ length: 2000 }, (_, i) => `${"[{\"\\".repeat(20)} ${i} \\`);
+    const input = Array.from({ length: 2000 }, (_, i) => `${'[{"\\'.repeat(20)} ${i} \\`);
     assert.equal((await embed(JSON.stringify({ model: "m", input }))).status, 200);
   });
 });
@@ -105,7 +123,8 @@ describe("a trap while a large answer is sent", () => {
     const weights = seededWeights({ vocabSize: 64, dimensions: 256, maxSeqLen: 16 });
     const hello = { model: "m", input: "hello" };
     const events: string[] = [];
-    await withService({ weights, patchWasm: trapInLaterChunks, onLog: (line) => void events.push(line) },
+    await withService(
+      { weights, patchWasm: trapInLaterChunks, onLog: (line) => void events.push(line) },
       async (service) => {
         const expected = await (await service.embed(hello)).json();
         const broken = await service.embed(large);
@@ -116,7 +135,8 @@ describe("a trap while a large answer is sent", () => {
         assert.equal(next.status, 200, "the broken instance was replaced at once");
         assert.deepEqual(await next.json(), expected);
         assert.ok(events.some((line) => line.includes("embedder_trapped")));
-      });
+      },
+    );
   });
 });
 
@@ -146,7 +166,10 @@ describe("the metadata of a KV entry", () => {
 
 describe("messages", () => {
   it("hold no half of a character", async () => {
-    for (const body of [`{"model":"m","input":"a","encoding_format":"${"x".repeat(49)}😀😀"}`, "{\"model\":\"m\",😀"]) {
+    for (const body of [
+      `{"model":"m","input":"a","encoding_format":"${"x".repeat(49)}😀😀"}`,
+      '{"model":"m",😀',
+    ]) {
       const { message } = await errorOf(await embed(body));
       assert.equal(message, Buffer.from(message).toString(), message);
     }
@@ -161,7 +184,10 @@ function raw(text: string): Promise<string> {
   return new Promise((resolve, reject) => {
     let answer = "";
     const socket = connect(Number(new URL(server.url).port), "127.0.0.1", () => socket.write(text));
-    socket.on("data", (data) => (answer += data.toString())).on("close", () => resolve(answer)).on("error", reject);
+    socket
+      .on("data", (data) => (answer += data.toString()))
+      .on("close", () => resolve(answer))
+      .on("error", reject);
   });
 }
 

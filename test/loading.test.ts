@@ -10,13 +10,19 @@ const WEIGHTS = seededWeights({ vocabSize: 64, dimensions: 8, maxSeqLen: 16 });
 const HELLO = { model: "m", input: "hello" };
 
 async function assertUnavailable(response: Response, message: string): Promise<void> {
-  assert.deepEqual(await response.json(), { error: { message, type: "server_error", param: null, code: "model_unavailable" } });
+  assert.deepEqual(await response.json(), {
+    error: { message, type: "server_error", param: null, code: "model_unavailable" },
+  });
   assert.equal(response.status, 503);
   assert.equal(response.headers.get("retry-after"), "1");
   assert.equal(response.headers.get("access-control-allow-origin"), "*");
 }
 
-function safetensors(metadata: Record<string, string>, tensors: Record<string, object>, dataBytes: number): Uint8Array {
+function safetensors(
+  metadata: Record<string, string>,
+  tensors: Record<string, object>,
+  dataBytes: number,
+): Uint8Array {
   const json = Buffer.from(JSON.stringify({ __metadata__: metadata, ...tensors }));
   const file = Buffer.alloc(8 + json.length + dataBytes);
   file.writeBigUInt64LE(BigInt(json.length));
@@ -24,7 +30,13 @@ function safetensors(metadata: Record<string, string>, tensors: Record<string, o
   return file;
 }
 
-const METADATA = { format: "embeddings-worker", name: "tiny", tokenizer: "ascii-words", max_seq_len: "16", normalize: "true" };
+const METADATA = {
+  format: "embeddings-worker",
+  name: "tiny",
+  tokenizer: "ascii-words",
+  max_seq_len: "16",
+  normalize: "true",
+};
 
 function edited(edit: (file: Uint8Array) => void): Uint8Array {
   const file = WEIGHTS.slice();
@@ -36,37 +48,84 @@ describe("weights that cannot be used are a 503 that says why", () => {
   const bytes = WEIGHTS.byteLength;
   const refused: { name: string; weights: Uint8Array | null; reason: string }[] = [
     { name: "none", weights: null, reason: "there is nothing under the KV key 'model-weights'" },
-    { name: "an empty file", weights: new Uint8Array(0), reason: "the file ends after 0 bytes; its header describes more" },
-    { name: "a file cut in its header", weights: WEIGHTS.slice(0, 40), reason: "the file ends after 40 bytes; its header describes more" },
-    { name: "a file cut in its table", weights: WEIGHTS.slice(0, bytes - 1),
-      reason: `the file ends after ${bytes - 1} bytes; its header describes ${bytes}` },
-    { name: "a file with something after its table", weights: new Uint8Array([...WEIGHTS, 0]),
-      reason: `the file goes on after the ${bytes} bytes that its header describes` },
-    { name: "another kind of file", weights: new TextEncoder().encode("<!doctype html><p>Not found"),
-      reason: "not a weights file: expected '{' at byte 4 (format v1) or byte 8 (safetensors), found the bytes [3c, 21, 64, 6f, 63, 74, 79, 70, 65]" },
-    { name: "a value that is no number", weights: edited((file) => file.set([0, 0, 0xc0, 0x7f], bytes - 4)),
-      reason: "tensor embeddings: row 63, column 7: expected a magnitude of at most 1e15, found NaN" },
-    { name: "an unknown dtype", weights: safetensors(METADATA, { embeddings: { dtype: "F16", shape: [4, 2], data_offsets: [0, 16] } }, 16),
-      reason: 'tensor embeddings: expected the dtype F32, I8 or, for 4 bits a value, U8, found "F16"' },
-    { name: "an unknown tokenizer", weights: safetensors({ ...METADATA, tokenizer: "bpe" }, {}, 0),
-      reason: 'header.__metadata__.tokenizer: expected one of ascii-words, words-and-stems, found "bpe"' },
-    { name: "a table that is larger than KV's limit",
-      weights: safetensors(METADATA, { embeddings: { dtype: "I8", shape: [30_000, 1000], data_offsets: [0, 30_000_000] },
-        scales: { dtype: "F32", shape: [30_000], data_offsets: [30_000_000, 30_120_000] } }, 100),
-      reason: "" },
+    {
+      name: "an empty file",
+      weights: new Uint8Array(0),
+      reason: "the file ends after 0 bytes; its header describes more",
+    },
+    {
+      name: "a file cut in its header",
+      weights: WEIGHTS.slice(0, 40),
+      reason: "the file ends after 40 bytes; its header describes more",
+    },
+    {
+      name: "a file cut in its table",
+      weights: WEIGHTS.slice(0, bytes - 1),
+      reason: `the file ends after ${bytes - 1} bytes; its header describes ${bytes}`,
+    },
+    {
+      name: "a file with something after its table",
+      weights: new Uint8Array([...WEIGHTS, 0]),
+      reason: `the file goes on after the ${bytes} bytes that its header describes`,
+    },
+    {
+      name: "another kind of file",
+      weights: new TextEncoder().encode("<!doctype html><p>Not found"),
+      reason:
+        "not a weights file: expected '{' at byte 4 (format v1) or byte 8 (safetensors), found the bytes [3c, 21, 64, 6f, 63, 74, 79, 70, 65]",
+    },
+    {
+      name: "a value that is no number",
+      weights: edited((file) => file.set([0, 0, 0xc0, 0x7f], bytes - 4)),
+      reason: "tensor embeddings: row 63, column 7: expected a magnitude of at most 1e15, found NaN",
+    },
+    {
+      name: "an unknown dtype",
+      weights: safetensors(
+        METADATA,
+        { embeddings: { dtype: "F16", shape: [4, 2], data_offsets: [0, 16] } },
+        16,
+      ),
+      reason: 'tensor embeddings: expected the dtype F32, I8 or, for 4 bits a value, U8, found "F16"',
+    },
+    {
+      name: "an unknown tokenizer",
+      weights: safetensors({ ...METADATA, tokenizer: "bpe" }, {}, 0),
+      reason: 'header.__metadata__.tokenizer: expected one of ascii-words, words-and-stems, found "bpe"',
+    },
+    {
+      name: "a table that is larger than KV's limit",
+      weights: safetensors(
+        METADATA,
+        {
+          embeddings: { dtype: "I8", shape: [30_000, 1000], data_offsets: [0, 30_000_000] },
+          scales: { dtype: "F32", shape: [30_000], data_offsets: [30_000_000, 30_120_000] },
+        },
+        100,
+      ),
+      reason: "",
+    },
   ];
   for (const { name, weights, reason } of refused) {
-    it(name, () => withService({ weights }, async (service) => {
-      const response = await service.embed(HELLO);
-      if (reason === "") {
-        const { error } = (await response.json()) as { error: { message: string } };
-        assert.match(error.message, /describes a file of 301\d+ bytes; at most 26214400 fit in one KV value/);
-        return;
-      }
-      await assertUnavailable(response, `The model is not available. Its weights cannot be used: ${reason}. Try again.`);
-      assert.equal((await service.fetch("/health")).status, 503);
-      assert.equal((await service.fetch("/v1/models")).status, 503);
-    }));
+    it(name, () =>
+      withService({ weights }, async (service) => {
+        const response = await service.embed(HELLO);
+        if (reason === "") {
+          const { error } = (await response.json()) as { error: { message: string } };
+          assert.match(
+            error.message,
+            /describes a file of 301\d+ bytes; at most 26214400 fit in one KV value/,
+          );
+          return;
+        }
+        await assertUnavailable(
+          response,
+          `The model is not available. Its weights cannot be used: ${reason}. Try again.`,
+        );
+        assert.equal((await service.fetch("/health")).status, 503);
+        assert.equal((await service.fetch("/v1/models")).status, 503);
+      }),
+    );
   }
 });
 
@@ -81,11 +140,24 @@ describe("the extended format", () => {
     [0, 0, 1, 2, -3, 127].forEach((value, i) => view.setInt8(i, value));
     [1, 1, 0.5].forEach((scale, i) => view.setFloat32(6 + i * 4, scale, true));
     await withService({ weights: file }, async (service) => {
-      const { data } = (await (await service.embed({ model: "m", input: ["word", "!!!", "word !!!"] })).json()) as
-        { data: { embedding: number[] }[] };
+      const { data } = (await (
+        await service.embed({ model: "m", input: ["word", "!!!", "word !!!"] })
+      ).json()) as { data: { embedding: number[] }[] };
       // Row 2 is the only one that words hash to, row 1 that of words without a letter.
-      assert.deepEqual(data.map(({ embedding }) => embedding), [[-1.5, 63.5], [1, 2], [-0.25, 32.75]]);
-      assert.deepEqual(await (await service.fetch("/health")).json(), { status: "ok", name: "tiny", dimensions: 2, dtype: "I8" });
+      assert.deepEqual(
+        data.map(({ embedding }) => embedding),
+        [
+          [-1.5, 63.5],
+          [1, 2],
+          [-0.25, 32.75],
+        ],
+      );
+      assert.deepEqual(await (await service.fetch("/health")).json(), {
+        status: "ok",
+        name: "tiny",
+        dimensions: 2,
+        dtype: "I8",
+      });
     });
   });
 });
@@ -93,9 +165,13 @@ describe("the extended format", () => {
 describe("loading", () => {
   it("is tried again by the next request when KV failed once", async () => {
     let reads = 0;
-    const kv = (): Response => (++reads === 1 ? new Response("no", { status: 500 }) : new Response(WEIGHTS.slice()));
+    const kv = (): Response =>
+      ++reads === 1 ? new Response("no", { status: 500 }) : new Response(WEIGHTS.slice());
     await withService({ kv }, async (service) => {
-      await assertUnavailable(await service.embed(HELLO), "The model is not available. Workers KV failed. Try again.");
+      await assertUnavailable(
+        await service.embed(HELLO),
+        "The model is not available. Workers KV failed. Try again.",
+      );
       assert.equal((await service.embed(HELLO)).status, 200);
       assert.equal(reads, 2);
     });
@@ -126,7 +202,9 @@ describe("loading", () => {
     };
     await withService({ kv }, async (service) => {
       const leaving = new AbortController();
-      const first = service.fetch("/v1/models", { signal: leaving.signal }).catch((error: Error) => error.name);
+      const first = service
+        .fetch("/v1/models", { signal: leaving.signal })
+        .catch((error: Error) => error.name);
       while (reads === 0) await new Promise((resolve) => setTimeout(resolve, 10));
       leaving.abort();
       assert.equal(await first, "AbortError");
@@ -139,10 +217,14 @@ describe("loading", () => {
 
   it("is begun anew when the one that others wait for has died", async () => {
     let reads = 0;
-    const kv = (): Response => (++reads === 1 ? new Response(null, { headers: { "x-never": "1" } }) : new Response(WEIGHTS.slice()));
+    const kv = (): Response =>
+      ++reads === 1 ? new Response(null, { headers: { "x-never": "1" } }) : new Response(WEIGHTS.slice());
     await withService({ kv }, async (service) => {
       const answers = await Promise.all([service.embed(HELLO), service.embed(HELLO), service.embed(HELLO)]);
-      assert.deepEqual(answers.map(({ status }) => status), [200, 200, 200]);
+      assert.deepEqual(
+        answers.map(({ status }) => status),
+        [200, 200, 200],
+      );
       assert.equal(reads, 2);
     });
   });
@@ -150,14 +232,16 @@ describe("loading", () => {
   it("takes chunks of any size", async () => {
     const kv = (): Response => {
       let sent = 0;
-      return new Response(new ReadableStream({
-        pull(controller) {
-          const size = 1 + (sent % 7) * 13;
-          controller.enqueue(WEIGHTS.slice(sent, sent + size));
-          sent += size;
-          if (sent >= WEIGHTS.byteLength) controller.close();
-        },
-      }));
+      return new Response(
+        new ReadableStream({
+          pull(controller) {
+            const size = 1 + (sent % 7) * 13;
+            controller.enqueue(WEIGHTS.slice(sent, sent + size));
+            sent += size;
+            if (sent >= WEIGHTS.byteLength) controller.close();
+          },
+        }),
+      );
     };
     const expected = await embeddingOf({ weights: WEIGHTS });
     assert.deepEqual(await embeddingOf({ kv }), expected);
@@ -168,13 +252,15 @@ describe("loading", () => {
     const kv = (): Response => {
       if (++reads > 1) return new Response(WEIGHTS.slice());
       let sent = false;
-      return new Response(new ReadableStream({
-        pull(controller) {
-          if (sent) return controller.error(new Error("gone"));
-          sent = true;
-          controller.enqueue(WEIGHTS.slice(0, 500));
-        },
-      }));
+      return new Response(
+        new ReadableStream({
+          pull(controller) {
+            if (sent) return controller.error(new Error("gone"));
+            sent = true;
+            controller.enqueue(WEIGHTS.slice(0, 500));
+          },
+        }),
+      );
     };
     await withService({ kv }, async (service) => {
       assert.equal((await service.embed(HELLO)).status, 503);
@@ -204,9 +290,10 @@ describe("the model's version", () => {
       assert.equal((await service.embed(HELLO)).headers.get("x-model-version"), version);
     }));
 
-  it("is unknown without either", () => withService({}, async (service) => {
-    assert.equal((await service.embed(HELLO)).headers.get("x-model-version"), "unknown");
-  }));
+  it("is unknown without either", () =>
+    withService({}, async (service) => {
+      assert.equal((await service.embed(HELLO)).headers.get("x-model-version"), "unknown");
+    }));
 });
 
 describe("a trap in wasm", () => {
@@ -216,8 +303,10 @@ describe("a trap in wasm", () => {
     const onLog = (line: string): void => void (loads += Number(line.includes('"model_loaded"')));
     await withService({ patchWasm: trapOnLongTexts, onLog }, async (service) => {
       assert.deepEqual(await (await service.embed(HELLO)).json(), expected);
-      await assertUnavailable(await service.embed({ model: "m", input: ["a".repeat(TRAPPING_BYTES)] }),
-        "The model is not available. The embedder failed and is being replaced. Try again.");
+      await assertUnavailable(
+        await service.embed({ model: "m", input: ["a".repeat(TRAPPING_BYTES)] }),
+        "The model is not available. The embedder failed and is being replaced. Try again.",
+      );
       assert.deepEqual(await (await service.embed(HELLO)).json(), expected);
       assert.equal(loads, 2);
     });
@@ -226,10 +315,14 @@ describe("a trap in wasm", () => {
   it("while 50 requests are under way gives no wrong vector", async () => {
     const expected = await embeddingOf({ weights: WEIGHTS });
     await withService({ patchWasm: trapOnLongTexts }, async (service) => {
-      const answers = await Promise.all(Array.from({ length: 50 }, async (_, i) => {
-        const response = await service.embed(i % 10 === 5 ? { model: "m", input: "a".repeat(TRAPPING_BYTES) } : HELLO);
-        return { status: response.status, answer: await response.json() };
-      }));
+      const answers = await Promise.all(
+        Array.from({ length: 50 }, async (_, i) => {
+          const response = await service.embed(
+            i % 10 === 5 ? { model: "m", input: "a".repeat(TRAPPING_BYTES) } : HELLO,
+          );
+          return { status: response.status, answer: await response.json() };
+        }),
+      );
       for (const [i, { status, answer }] of answers.entries()) {
         if (i % 10 === 5) assert.equal(status, 503);
         else assert.deepEqual(answer, expected);

@@ -17,20 +17,31 @@ describe("the openai package", () => {
   it("gets the same vectors with its default, base64, as a plain fetch does with floats", async () => {
     const input = ["hello world", "rust is fast"];
     const { data, usage } = await client.embeddings.create({ model: "text-embedding-3-small", input });
-    const plain = (await (await service.embed({ model: "m", input })).json()) as { data: { embedding: number[] }[] };
-    assert.deepEqual(data.map(({ embedding }) => embedding.map(Math.fround)),
-      plain.data.map(({ embedding }) => embedding.map(Math.fround)));
+    const plain = (await (await service.embed({ model: "m", input })).json()) as {
+      data: { embedding: number[] }[];
+    };
+    assert.deepEqual(
+      data.map(({ embedding }) => embedding.map(Math.fround)),
+      plain.data.map(({ embedding }) => embedding.map(Math.fround)),
+    );
     assert.equal(usage.prompt_tokens, 5);
   });
 
   it("lists the model and retrieves it", async () => {
     const { data } = await client.models.list();
-    assert.deepEqual(data.map(({ id }) => id), ["embeddings-worker"]);
+    assert.deepEqual(
+      data.map(({ id }) => id),
+      ["embeddings-worker"],
+    );
     assert.equal((await client.models.retrieve("embeddings-worker")).owned_by, "embeddings-worker");
   });
 
   it("raises our message for a bad request", async () => {
-    await assert.rejects(client.embeddings.create({ model: "m", input: "" }),
-      (error) => error instanceof OpenAI.BadRequestError && error.message === "400 'input' must not be an empty string; got ''.");
+    await assert.rejects(
+      client.embeddings.create({ model: "m", input: "" }),
+      (error) =>
+        error instanceof OpenAI.BadRequestError &&
+        error.message === "400 'input' must not be an empty string; got ''.",
+    );
   });
 });

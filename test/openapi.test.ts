@@ -122,14 +122,20 @@ for (const [name, response] of Object.entries(errorResponses)) {
 }
 
 test("every error code of the Worker is in the document, with an example, and no other", () => {
-  const codes = Object.entries(ERRORS).map(([code, { status, type }]) => ({ code, status: String(status), type }));
+  const codes = Object.entries(ERRORS).map(([code, { status, type }]) => ({
+    code,
+    status: String(status),
+    type,
+  }));
 
   const errorSchema = components.schemas.Error.properties.error.properties;
   assert.deepEqual(codes.map(({ code }) => code).sort(), [...errorSchema.code.enum].sort());
   assert.deepEqual([...new Set(codes.map(({ type }) => type))].sort(), [...errorSchema.type.enum].sort());
 
   const inExamples = Object.entries(errorResponses).flatMap(([name, response]) =>
-    errorExamples(response).map(([, { value }]) => `${value.error.code} ${statusOf(name)} ${value.error.type}`),
+    errorExamples(response).map(
+      ([, { value }]) => `${value.error.code} ${statusOf(name)} ${value.error.type}`,
+    ),
   );
   assert.deepEqual(
     [...new Set(inExamples)].sort(),
@@ -140,7 +146,11 @@ test("every error code of the Worker is in the document, with an example, and no
 test("the schema refuses what the Worker refuses", () => {
   for (const [name, { "x-request": request }] of errorExamples(components.responses.BadRequest)) {
     if (request?.body === undefined) continue;
-    assert.equal(validatorOf("EmbeddingsRequest")(request.body), false, `the schema takes the example ${name}`);
+    assert.equal(
+      validatorOf("EmbeddingsRequest")(request.body),
+      false,
+      `the schema takes the example ${name}`,
+    );
   }
 });
 

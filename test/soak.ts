@@ -75,43 +75,54 @@ async function soak(server: RunningServer, seconds: number): Promise<void> {
   const agent = new Agent({ keepAlive: true, maxSockets: CONNECTIONS });
   const tally: Tally = { answers: 0, vectors: 0, wrong: 0, lost: 0, refused: 0, sentAgain: 0, left: 0 };
   const site: Site = { url: server.url, agent, usedAt: new WeakMap(), tally, texts, embeddings: [] };
-  for (const text of texts) site.embeddings.push((await embed(site, { input: text, encoding_format: "float" })).vectors[0]!);
+  for (const text of texts)
+    site.embeddings.push((await embed(site, { input: text, encoding_format: "float" })).vectors[0]!);
 
   const started = performance.now();
   const elapsed = (): number => (performance.now() - started) / 1000;
   // The first third grows to what the work takes; after that the middle one is compared with the last. Medians, since
   // how many large answers are on their way at one moment is chance, while a leak lifts every moment after it.
   const memory: [number[], number[], number[]] = [[], [], []];
-  const sampler = setInterval(() => memory[Math.min(2, Math.floor((3 * elapsed()) / seconds))]!.push(residentBytes(server.pid)), 200);
+  const sampler = setInterval(
+    () => memory[Math.min(2, Math.floor((3 * elapsed()) / seconds))]!.push(residentBytes(server.pid)),
+    200,
+  );
   const failures: unknown[] = [];
-  await Promise.all(Array.from({ length: CONNECTIONS }, async () => {
-    while (elapsed() < seconds && failures.length < 10) {
-      try {
-        await anyVisit()(site);
-      } catch (error) {
-        if (error instanceof assert.AssertionError) tally.wrong++;
-        else tally.lost++;
-        failures.push(error);
+  await Promise.all(
+    Array.from({ length: CONNECTIONS }, async () => {
+      while (elapsed() < seconds && failures.length < 10) {
+        try {
+          await anyVisit()(site);
+        } catch (error) {
+          if (error instanceof assert.AssertionError) tally.wrong++;
+          else tally.lost++;
+          failures.push(error);
+        }
       }
-    }
-  }));
+    }),
+  );
   clearInterval(sampler);
   agent.destroy();
 
   const [, middleBytes, lastBytes] = memory.map(median);
   const growth = lastBytes! - middleBytes!;
   const mebibytes = (bytes: number): string => (bytes / 1024 / 1024).toFixed(1);
-  console.log(`${Math.round(elapsed())} s, ${CONNECTIONS} connections: ${tally.answers} answers, ${tally.vectors} vectors compared, ` +
-    `${tally.refused} refusals, ${tally.left} clients left, ${tally.sentAgain} idle connections ended; ${tally.wrong} wrong, ${tally.lost} lost; memory ${mebibytes(middleBytes!)} MiB ` +
-    `in the middle third, ${mebibytes(lastBytes!)} MiB in the last (medians)`);
+  console.log(
+    `${Math.round(elapsed())} s, ${CONNECTIONS} connections: ${tally.answers} answers, ${tally.vectors} vectors compared, ` +
+      `${tally.refused} refusals, ${tally.left} clients left, ${tally.sentAgain} idle connections ended; ${tally.wrong} wrong, ${tally.lost} lost; memory ${mebibytes(middleBytes!)} MiB ` +
+      `in the middle third, ${mebibytes(lastBytes!)} MiB in the last (medians)`,
+  );
   for (const failure of failures) console.error(failure);
-  if (failures.length > 0) throw new UserError(`${tally.wrong} answers were wrong and ${tally.lost} connections were lost`);
+  if (failures.length > 0)
+    throw new UserError(`${tally.wrong} answers were wrong and ${tally.lost} connections were lost`);
   if (growth > MAX_GROWTH_BYTES) throw new UserError(`memory grew by ${mebibytes(growth)} MiB`);
 }
 
 /** Sentences of this project, some long, some that are no words at all. */
 function readTexts(): string[] {
-  const lines = readFileSync(join(import.meta.dirname, "..", "README.md"), "utf8").split("\n").filter((line) => line.trim() !== "");
+  const lines = readFileSync(join(import.meta.dirname, "..", "README.md"), "utf8")
+    .split("\n")
+    .filter((line) => line.trim() !== "");
   const others = ["!!!", "   ", "Ünïcödé wörds", "词 語", "👍🏽 ok", "word ".repeat(500)];
   return [...others, ...lines].slice(0, 200);
 }
@@ -128,11 +139,17 @@ async function askForOneText(site: Site): Promise<void> {
 }
 
 async function askForSeveralTexts(site: Site): Promise<void> {
-  await askFor(site, Array.from({ length: 2 + Math.floor(Math.random() * 30) }, () => anyIndex(site)));
+  await askFor(
+    site,
+    Array.from({ length: 2 + Math.floor(Math.random() * 30) }, () => anyIndex(site)),
+  );
 }
 
 async function askForManyTexts(site: Site): Promise<void> {
-  await askFor(site, Array.from({ length: 2048 }, () => anyIndex(site)));
+  await askFor(
+    site,
+    Array.from({ length: 2048 }, () => anyIndex(site)),
+  );
 }
 
 async function askFor(site: Site, indexes: number[]): Promise<void> {
@@ -140,7 +157,9 @@ async function askFor(site: Site, indexes: number[]): Promise<void> {
   const encoding_format = Math.random() < 0.7 ? "base64" : "float";
   const { vectors } = await embed(site, { input: texts.length === 1 ? texts[0]! : texts, encoding_format });
   assert.equal(vectors.length, indexes.length);
-  vectors.forEach((vector, i) => assert.ok(equal(vector, site.embeddings[indexes[i]!]!), `the vector of ${texts[i]}`));
+  vectors.forEach((vector, i) =>
+    assert.ok(equal(vector, site.embeddings[indexes[i]!]!), `the vector of ${texts[i]}`),
+  );
   site.tally.vectors += vectors.length;
 }
 
@@ -150,14 +169,25 @@ const WRONG: { body: string; status: number; code: string }[] = [
   { body: '{"model":"m","input":["a",1]}', status: 400, code: "invalid_type" },
   { body: '{"model":"m","input":["a",""]}', status: 400, code: "invalid_value" },
   { body: '{"model":"m","input":"a","dimensions":99999}', status: 400, code: "invalid_value" },
-  { body: JSON.stringify({ model: "m", input: Array.from({ length: 2049 }, () => "a") }), status: 400, code: "array_above_max_length" },
-  { body: JSON.stringify({ model: "m", input: "a ".repeat(300_001) }), status: 400, code: "max_tokens_per_request" },
+  {
+    body: JSON.stringify({ model: "m", input: Array.from({ length: 2049 }, () => "a") }),
+    status: 400,
+    code: "array_above_max_length",
+  },
+  {
+    body: JSON.stringify({ model: "m", input: "a ".repeat(300_001) }),
+    status: 400,
+    code: "max_tokens_per_request",
+  },
 ];
 
 async function askWrongly(site: Site): Promise<void> {
   const { body, status, code } = WRONG[Math.floor(Math.random() * WRONG.length)]!;
   const answer = await post(site, body);
-  assert.deepEqual([answer.status, (JSON.parse(answer.text) as { error: { code: string } }).error.code], [status, code]);
+  assert.deepEqual(
+    [answer.status, (JSON.parse(answer.text) as { error: { code: string } }).error.code],
+    [status, code],
+  );
   site.tally.refused++;
 }
 
@@ -176,7 +206,11 @@ async function dawdle(site: Site): Promise<void> {
 }
 
 async function leaveWhileAsking(site: Site): Promise<void> {
-  const outgoing = request(`${site.url}/v1/embeddings`, { method: "POST", headers: { "content-length": 1000 }, agent: false });
+  const outgoing = request(`${site.url}/v1/embeddings`, {
+    method: "POST",
+    headers: { "content-length": 1000 },
+    agent: false,
+  });
   outgoing.on("error", () => {}).write('{"model":"m","input":"a');
   await new Promise((resolve) => setTimeout(resolve, Math.random() * 20));
   outgoing.destroy();
@@ -184,12 +218,18 @@ async function leaveWhileAsking(site: Site): Promise<void> {
 }
 
 async function leaveWhileReading(site: Site): Promise<void> {
-  const body = JSON.stringify({ model: "m", input: Array.from({ length: 500 }, () => site.texts[anyIndex(site)]) });
+  const body = JSON.stringify({
+    model: "m",
+    input: Array.from({ length: 500 }, () => site.texts[anyIndex(site)]),
+  });
   await new Promise<void>((resolve) => {
     const outgoing = request(`${site.url}/v1/embeddings`, { method: "POST", agent: false }, (incoming) => {
       incoming.once("data", () => outgoing.destroy()).on("error", () => {});
     });
-    outgoing.on("error", () => {}).on("close", resolve).end(body);
+    outgoing
+      .on("error", () => {})
+      .on("close", resolve)
+      .end(body);
   });
   site.tally.left++;
 }
@@ -209,7 +249,9 @@ function vectorsOf({ status, text }: Answer): Float32Array[] {
   assert.equal(status, 200, text.slice(0, 300));
   const { data } = JSON.parse(text) as { data: { embedding: string | number[]; index: number }[] };
   data.forEach(({ index }, i) => assert.equal(index, i));
-  return data.map(({ embedding }) => (typeof embedding === "string" ? fromBase64(embedding) : Float32Array.from(embedding)));
+  return data.map(({ embedding }) =>
+    typeof embedding === "string" ? fromBase64(embedding) : Float32Array.from(embedding),
+  );
 }
 
 type SendBody = (send: (piece: string) => void) => Promise<void>;
@@ -218,22 +260,30 @@ type SendBody = (send: (piece: string) => void) => Promise<void>;
 async function post(site: Site, body: string, sendBody?: SendBody): Promise<Answer> {
   let idleSince = Infinity;
   const sent = new Promise<Answer>((resolve, reject) => {
-    const outgoing = request(`${site.url}/v1/embeddings`, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      agent: site.agent,
-      timeout: MAX_ANSWER_MILLISECONDS,
-    }, (incoming) => {
-      idleSince = Infinity;
-      const chunks: Buffer[] = [];
-      incoming.on("data", (chunk: Buffer) => chunks.push(chunk)).on("error", reject)
-        .on("end", () => resolve({ status: incoming.statusCode!, text: Buffer.concat(chunks).toString() }));
-    });
+    const outgoing = request(
+      `${site.url}/v1/embeddings`,
+      {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        agent: site.agent,
+        timeout: MAX_ANSWER_MILLISECONDS,
+      },
+      (incoming) => {
+        idleSince = Infinity;
+        const chunks: Buffer[] = [];
+        incoming
+          .on("data", (chunk: Buffer) => chunks.push(chunk))
+          .on("error", reject)
+          .on("end", () => resolve({ status: incoming.statusCode!, text: Buffer.concat(chunks).toString() }));
+      },
+    );
     outgoing.on("socket", (socket) => {
       idleSince = site.usedAt.get(socket) ?? Infinity;
       site.usedAt.set(socket, performance.now());
     });
-    outgoing.on("error", reject).on("timeout", () => outgoing.destroy(new Error(`no answer in ${MAX_ANSWER_MILLISECONDS} ms`)));
+    outgoing
+      .on("error", reject)
+      .on("timeout", () => outgoing.destroy(new Error(`no answer in ${MAX_ANSWER_MILLISECONDS} ms`)));
     if (sendBody === undefined) outgoing.end(body);
     else void sendBody((piece) => void outgoing.write(piece)).then(() => outgoing.end());
   });

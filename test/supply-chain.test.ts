@@ -10,16 +10,31 @@ import manifest from "../package.json" with { type: "json" };
 
 test("the Worker imports only files of this repository", () => {
   const imported = importsFrom("worker.ts");
-  assert.deepEqual([...imported.keys()].filter((path) => path.startsWith("npm:")), []);
-  for (const path of ["validation.ts", "embedder-wasm/pkg/embedder_wasm.js", "embedder-wasm/pkg/embedder_wasm_bg.wasm"]) {
+  assert.deepEqual(
+    [...imported.keys()].filter((path) => path.startsWith("npm:")),
+    [],
+  );
+  for (const path of [
+    "validation.ts",
+    "embedder-wasm/pkg/embedder_wasm.js",
+    "embedder-wasm/pkg/embedder_wasm_bg.wasm",
+  ]) {
     assert.ok(imported.has(path), `${path} was followed`);
   }
 });
 
 test("an import from npm would be seen, whichever way it is written", () => {
-  for (const source of ['import a from "hono";', 'export * from "hono";', 'const a = await import("hono");', 'import "hono/x";',
-    'import type { A } from "hono";', 'import a = require("hono");', 'const a = require("hono");', 'import a from "node:buffer";',
-    'import a from "cloudflare:workers";']) {
+  for (const source of [
+    'import a from "hono";',
+    'export * from "hono";',
+    'const a = await import("hono");',
+    'import "hono/x";',
+    'import type { A } from "hono";',
+    'import a = require("hono");',
+    'const a = require("hono");',
+    'import a from "node:buffer";',
+    'import a from "cloudflare:workers";',
+  ]) {
     const [specifier] = importsOf(source);
     assert.ok(specifier !== undefined && !specifier.startsWith("."), source);
   }
@@ -29,7 +44,10 @@ test("the bundle holds no file of node_modules", async () => {
   const source = readFileSync(await bundle(), "utf8");
   const files = [...source.matchAll(/^\/\/ (\S+\.(?:[cm]?[jt]s|json))$/gm)].map(([, path]) => path!);
   assert.ok(files.includes("worker.ts"), files.join());
-  assert.deepEqual(files.filter((path) => path.includes("node_modules")), []);
+  assert.deepEqual(
+    files.filter((path) => path.includes("node_modules")),
+    [],
+  );
 });
 
 test("a change to any file that the Worker imports is seen, and makes another bundle", () => {
@@ -42,9 +60,18 @@ test("package.json has no dependency that is not for development", () => {
 
 test("every crate is this repository's own or from crates.io, with its checksum", () => {
   const lock = readFileSync(join(PROJECT_ROOT, "Cargo.lock"), "utf8");
-  const crates = lock.split("[[package]]").slice(1).map((entry) => Object.fromEntries(
-    [...entry.matchAll(/^(name|source|checksum) = "(.+)"$/gm)].map(([, key, value]) => [key, value])));
-  assert.deepEqual(crates.filter(({ source }) => source === undefined).map(({ name }) => name), ["embedder-wasm"]);
+  const crates = lock
+    .split("[[package]]")
+    .slice(1)
+    .map((entry) =>
+      Object.fromEntries(
+        [...entry.matchAll(/^(name|source|checksum) = "(.+)"$/gm)].map(([, key, value]) => [key, value]),
+      ),
+    );
+  assert.deepEqual(
+    crates.filter(({ source }) => source === undefined).map(({ name }) => name),
+    ["embedder-wasm"],
+  );
   for (const { name, source, checksum } of crates.filter(({ name }) => name !== "embedder-wasm")) {
     assert.match(source!, /^registry\+.*\/crates\.io-index$/, name);
     assert.match(checksum ?? "", /^[0-9a-f]{64}$/, name);
@@ -56,7 +83,9 @@ function importsFrom(path: string, found = new Map<string, true>()): Map<string,
   const file = join(PROJECT_ROOT, path);
   if (!/\.[jt]s$/.test(path)) return found;
   for (const specifier of importsOf(readFileSync(file, "utf8"))) {
-    const local = specifier.startsWith(".") ? resolved(normalize(join(dirname(path), specifier))) : `npm:${specifier}`;
+    const local = specifier.startsWith(".")
+      ? resolved(normalize(join(dirname(path), specifier)))
+      : `npm:${specifier}`;
     if (found.has(local)) continue;
     found.set(local, true);
     if (!local.startsWith("npm:")) importsFrom(local, found);
@@ -65,7 +94,9 @@ function importsFrom(path: string, found = new Map<string, true>()): Map<string,
 }
 
 function resolved(path: string): string {
-  const candidate = [path, `${path}.ts`, path.replace(/\.js$/, ".ts")].find((name) => existsSync(join(PROJECT_ROOT, name)));
+  const candidate = [path, `${path}.ts`, path.replace(/\.js$/, ".ts")].find((name) =>
+    existsSync(join(PROJECT_ROOT, name)),
+  );
   assert.ok(candidate !== undefined, `${path} does not exist`);
   return candidate;
 }

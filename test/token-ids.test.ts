@@ -34,7 +34,10 @@ for (const { name, ids, text } of TEXTS) {
 }
 
 test("arrays of ids get the answer that their texts get, in their order", async () => {
-  assert.deepEqual(await answerTo(TEXTS.map(({ ids }) => ids)), await answerTo(TEXTS.map(({ text }) => text)));
+  assert.deepEqual(
+    await answerTo(TEXTS.map(({ ids }) => ids)),
+    await answerTo(TEXTS.map(({ text }) => text)),
+  );
 });
 
 test("ids that stand for more text than a body may hold are refused", async () => {

@@ -7,25 +7,39 @@ export const TRAPPING_BYTES = 1234;
 
 export function trapOnLongTexts(wasm: Uint8Array): Uint8Array {
   return withTrap(wasm, "embedTexts", (module) =>
-    module.i32.eq(module.local.get(0, binaryen.i32), module.i32.const(TRAPPING_BYTES)));
+    module.i32.eq(module.local.get(0, binaryen.i32), module.i32.const(TRAPPING_BYTES)),
+  );
 }
 
 /** Writing any chunk of an answer but the first traps: the answer's status has been sent by then. */
 export function trapInLaterChunks(wasm: Uint8Array): Uint8Array {
-  return withTrap(wasm, "writeEmbeddings", (module) => module.i32.gt_u(module.local.get(0, binaryen.i32), module.i32.const(0)));
+  return withTrap(wasm, "writeEmbeddings", (module) =>
+    module.i32.gt_u(module.local.get(0, binaryen.i32), module.i32.const(0)),
+  );
 }
 
 /** Puts a function before an export: it traps where `condition`, of the arguments, is not 0. */
-function withTrap(wasm: Uint8Array, name: string, condition: (module: binaryen.Module) => binaryen.ExpressionRef): Uint8Array {
+function withTrap(
+  wasm: Uint8Array,
+  name: string,
+  condition: (module: binaryen.Module) => binaryen.ExpressionRef,
+): Uint8Array {
   const module = binaryen.readBinary(wasm);
   module.setFeatures(binaryen.Features.All);
   const { value: original } = binaryen.getExportInfo(module.getExport(name));
   const { params, results } = binaryen.getFunctionInfo(module.getFunction(original));
   const passedOn = binaryen.expandType(params).map((type, i) => module.local.get(i, type));
-  module.addFunction(`${name}OrTrap`, params, results, [], module.block(null, [
-    module.if(condition(module), module.unreachable()),
-    module.call(original, passedOn, results),
-  ], results));
+  module.addFunction(
+    `${name}OrTrap`,
+    params,
+    results,
+    [],
+    module.block(
+      null,
+      [module.if(condition(module), module.unreachable()), module.call(original, passedOn, results)],
+      results,
+    ),
+  );
   module.removeExport(name);
   module.addFunctionExport(`${name}OrTrap`, name);
   assert.ok(module.validate());

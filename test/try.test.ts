@@ -35,8 +35,11 @@ describe("npm run try", () => {
         return;
       }
       const isOne = typeof body.input === "string" || typeof body.input[0] === "number";
-      const data = VECTORS.slice(0, isOne ? 1 : body.input.length)
-        .map((embedding, index) => ({ object: "embedding", embedding, index }));
+      const data = VECTORS.slice(0, isOne ? 1 : body.input.length).map((embedding, index) => ({
+        object: "embedding",
+        embedding,
+        index,
+      }));
       response.setHeader("x-model-version", "0123456789ab");
       response.end(
         JSON.stringify({ object: "list", data, model: "m", usage: { prompt_tokens: 7, total_tokens: 7 } }),
@@ -109,7 +112,10 @@ describe("npm run try", () => {
     const { exitCode, output } = await tryWith([url, ids]);
     assert.equal(exitCode, 0, output);
     assert.match(output, /1 of 1 texts embedded/);
-    assert.deepEqual(await tryWith([url, none]), { exitCode: 1, output: `error: ${none} is not a JSON object\n` });
+    assert.deepEqual(await tryWith([url, none]), {
+      exitCode: 1,
+      output: `error: ${none} is not a JSON object\n`,
+    });
   });
 
   test("an error of the endpoint is printed in its own words", async () => {

@@ -2,7 +2,16 @@
 // say at the time.
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -17,7 +26,10 @@ let indexFile: string;
 before(async () => {
   folder = mkdtempSync(join(tmpdir(), "search-markdown-"));
   indexFile = join(folder, "index.db");
-  service = await startService({ weights: WEIGHTS, metadata: { length: WEIGHTS.length, sha256: "a".repeat(64) } });
+  service = await startService({
+    weights: WEIGHTS,
+    metadata: { length: WEIGHTS.length, sha256: "a".repeat(64) },
+  });
 });
 
 after(async () => {
@@ -42,14 +54,20 @@ function search(args: string[], url = service.url): Promise<Outcome> {
 }
 
 /** What `ask` prints, best first. */
-function resultsOf({ code, stdout, stderr }: Outcome): { similarity: number; file: string; line: number; heading: string }[] {
+function resultsOf({
+  code,
+  stdout,
+  stderr,
+}: Outcome): { similarity: number; file: string; line: number; heading: string }[] {
   assert.equal(code, 0, stderr);
-  return [...stdout.matchAll(/^(-?[\d.]+) {2}(.+?):(\d+) {2}(.*)$/gm)].map(([, similarity, file, line, heading]) => ({
-    similarity: Number(similarity),
-    file: file!,
-    line: Number(line),
-    heading: heading!,
-  }));
+  return [...stdout.matchAll(/^(-?[\d.]+) {2}(.+?):(\d+) {2}(.*)$/gm)].map(
+    ([, similarity, file, line, heading]) => ({
+      similarity: Number(similarity),
+      file: file!,
+      line: Number(line),
+      heading: heading!,
+    }),
+  );
 }
 
 /** The project's own documents, those that people read. */
@@ -67,7 +85,9 @@ test("indexes the project's documents and finds each passage by its own words", 
   const present = copyDocuments();
   const indexed = await search(["index", join(folder, "documents")]);
   assert.equal(indexed.code, 0, indexed.stderr);
-  const counts = /^(\d+) passages of (\d+) files are in .*, embedded by model aaaaaaaaaaaa\.$/m.exec(indexed.stdout);
+  const counts = /^(\d+) passages of (\d+) files are in .*, embedded by model aaaaaaaaaaaa\.$/m.exec(
+    indexed.stdout,
+  );
   assert.ok(counts, indexed.stdout);
   assert.equal(Number(counts[2]), present.length + 1);
   assert.ok(Number(counts[1]) > present.length);
@@ -75,16 +95,23 @@ test("indexes the project's documents and finds each passage by its own words", 
   let at = 1;
   const paragraphs: { text: string; at: number }[] = [];
   for (const paragraph of readFileSync(join(import.meta.dirname, "README.md"), "utf8").split("\n\n")) {
-    if (/^[A-Z]/.test(paragraph) && paragraph.split(/\s+/).length > 12) paragraphs.push({ text: paragraph.replaceAll("\n", " "), at });
+    if (/^[A-Z]/.test(paragraph) && paragraph.split(/\s+/).length > 12)
+      paragraphs.push({ text: paragraph.replaceAll("\n", " "), at });
     at += paragraph.split("\n").length + 1;
   }
   assert.ok(paragraphs.length >= 3);
   for (const { text, at } of paragraphs.slice(0, 5)) {
     const found = resultsOf(await search(["ask", text, "--top", "3"]));
     assert.equal(found.length, 3);
-    assert.deepEqual(found.map(({ similarity }) => similarity), found.map(({ similarity }) => similarity).sort((a, b) => b - a));
+    assert.deepEqual(
+      found.map(({ similarity }) => similarity),
+      found.map(({ similarity }) => similarity).sort((a, b) => b - a),
+    );
     assert.ok(
-      found.some(({ file, line: from }) => file === join("examples", "search-markdown", "README.md") && from <= at && at < from + 40),
+      found.some(
+        ({ file, line: from }) =>
+          file === join("examples", "search-markdown", "README.md") && from <= at && at < from + 40,
+      ),
       `the paragraph of line ${at} is not among the results for itself: ${JSON.stringify(found)}`,
     );
   }
@@ -92,13 +119,34 @@ test("indexes the project's documents and finds each passage by its own words", 
 
 test("answers a question with the passage that is about it, and says where that stands", async () => {
   mkdirSync(join(folder, "notes", "more"), { recursive: true });
-  writeFileSync(join(folder, "notes", "cooking.md"), [
-    "# Cooking", "", "## Bread", "", "Mix flour, water, salt and yeast. Let the dough rise, then bake it in a hot oven.",
-    "", "```sh", "# this is a comment, not a heading", "bake bread", "```", "", "## Soup", "", "Simmer onions, carrots and lentils in vegetable stock.",
-  ].join("\n"));
-  writeFileSync(join(folder, "notes", "more", "garden.md"), "Roses want sun and water.\n\n# Tools\n\nSharpen the spade and oil the shears before winter.\n");
+  writeFileSync(
+    join(folder, "notes", "cooking.md"),
+    [
+      "# Cooking",
+      "",
+      "## Bread",
+      "",
+      "Mix flour, water, salt and yeast. Let the dough rise, then bake it in a hot oven.",
+      "",
+      "```sh",
+      "# this is a comment, not a heading",
+      "bake bread",
+      "```",
+      "",
+      "## Soup",
+      "",
+      "Simmer onions, carrots and lentils in vegetable stock.",
+    ].join("\n"),
+  );
+  writeFileSync(
+    join(folder, "notes", "more", "garden.md"),
+    "Roses want sun and water.\n\n# Tools\n\nSharpen the spade and oil the shears before winter.\n",
+  );
   mkdirSync(join(folder, "notes", "node_modules"));
-  writeFileSync(join(folder, "notes", "node_modules", "other.md"), "# Bread\n\nNot a document of the user.\n");
+  writeFileSync(
+    join(folder, "notes", "node_modules", "other.md"),
+    "# Bread\n\nNot a document of the user.\n",
+  );
   const indexed = await search(["index", join(folder, "notes")]);
   assert.match(indexed.stdout, /^4 passages of 2 files/, indexed.stderr);
 
@@ -115,14 +163,20 @@ test("passages and questions without a word, whose vectors are zero, spoil nothi
   const [bread] = resultsOf(await search(["ask", "baking dough from flour and yeast", "--top", "100"]));
   assert.equal(bread?.heading, "Cooking › Bread");
   const { code, stderr } = await search(["ask", "???"]);
-  assert.deepEqual([code, stderr.trim()], [1, "error: the question has no word in it, and so no embedding that could be compared"]);
+  assert.deepEqual(
+    [code, stderr.trim()],
+    [1, "error: the question has no word in it, and so no embedding that could be compared"],
+  );
 });
 
 test("refuses to mix models: the index names one, the endpoint another", async () => {
   const before = statSync(indexFile).mtimeMs;
   for (const dimensions of [8, 384]) {
     const weights = seededWeights({ vocabSize: 64, dimensions, maxSeqLen: 64 });
-    const other = await startService({ weights, metadata: { length: weights.length, sha256: "b".repeat(64) } });
+    const other = await startService({
+      weights,
+      metadata: { length: weights.length, sha256: "b".repeat(64) },
+    });
     try {
       const refused = await search(["ask", "bread"], other.url);
       assert.equal(refused.code, 1);
@@ -140,10 +194,18 @@ test("refuses to mix models: the index names one, the endpoint another", async (
 });
 
 const MISTAKES = [
-  { name: "a folder that is not there", args: ["index", join("no", "such", "folder")], says: /^error: there is no folder .*such.folder$/ },
+  {
+    name: "a folder that is not there",
+    args: ["index", join("no", "such", "folder")],
+    says: /^error: there is no folder .*such.folder$/,
+  },
   { name: "no command", args: [], says: /^error: usage: search\.ts index <folder> \| search\.ts ask/ },
   { name: "an empty question", args: ["ask", ""], says: /^error: .*input/i },
-  { name: "a number of results that is none", args: ["ask", "bread", "--top", "many"], says: /^error: --top is a number of passages from 1 to 100; got many$/ },
+  {
+    name: "a number of results that is none",
+    args: ["ask", "bread", "--top", "many"],
+    says: /^error: --top is a number of passages from 1 to 100; got many$/,
+  },
 ];
 
 for (const { name, args, says } of MISTAKES) {

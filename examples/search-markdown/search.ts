@@ -38,7 +38,9 @@ try {
   await main();
 } catch (error) {
   if (error instanceof OpenAI.APIConnectionError) {
-    console.error(`error: no answer from ${BASE_URL}. Is the Worker running? EMBEDDINGS_BASE_URL says where to ask.`);
+    console.error(
+      `error: no answer from ${BASE_URL}. Is the Worker running? EMBEDDINGS_BASE_URL says where to ask.`,
+    );
   } else if (error instanceof UserError || error instanceof OpenAI.APIError) {
     console.error(`error: ${error.message}`);
   } else {
@@ -60,15 +62,20 @@ async function main(): Promise<void> {
   if (!Number.isInteger(top) || top < 1 || top > 100) {
     throw new UserError(`--top is a number of passages from 1 to 100; got ${values.top}`);
   }
-  if (command === "index" && argument !== undefined && rest.length === 0) return index(argument, values.index);
-  if (command === "ask" && argument !== undefined) return ask([argument, ...rest].join(" "), values.index, top);
-  throw new UserError('usage: search.ts index <folder> | search.ts ask "<question>" [--top N], both with [--index FILE]');
+  if (command === "index" && argument !== undefined && rest.length === 0)
+    return index(argument, values.index);
+  if (command === "ask" && argument !== undefined)
+    return ask([argument, ...rest].join(" "), values.index, top);
+  throw new UserError(
+    'usage: search.ts index <folder> | search.ts ask "<question>" [--top N], both with [--index FILE]',
+  );
 }
 
 async function index(folder: string, indexFile: string): Promise<void> {
   const files = markdownFiles(folder);
   const passages = files.flatMap((path) => passagesOf(relative(folder, path), readFileSync(path, "utf8")));
-  if (passages.length === 0) throw new UserError(`there is no text in Markdown files (*.md) under ${resolve(folder)}`);
+  if (passages.length === 0)
+    throw new UserError(`there is no text in Markdown files (*.md) under ${resolve(folder)}`);
 
   // Built beside the old index and moved over it at the end: a failure half-way leaves the old one as it was.
   const unfinished = `${indexFile}.unfinished`;
@@ -82,7 +89,9 @@ async function index(folder: string, indexFile: string): Promise<void> {
       const answer = await embed(batch.map(({ heading, text }) => `${heading}\n${text}`));
       version ??= answer.version;
       if (answer.version !== version) {
-        throw new UserError(`the endpoint changed its model from ${version} to ${answer.version} meanwhile: index again`);
+        throw new UserError(
+          `the endpoint changed its model from ${version} to ${answer.version} meanwhile: index again`,
+        );
       }
       database ??= createIndex(unfinished, answer.vectors[0]!.length, version);
       stored += store(database, batch, answer.vectors, start);
@@ -94,15 +103,21 @@ async function index(folder: string, indexFile: string): Promise<void> {
     rmSync(unfinished, { force: true });
     throw error;
   }
-  console.log(`${stored} passages of ${files.length} files are in ${indexFile}, embedded by model ${version}.`);
+  console.log(
+    `${stored} passages of ${files.length} files are in ${indexFile}, embedded by model ${version}.`,
+  );
 }
 
 async function ask(question: string, indexFile: string, top: number): Promise<void> {
-  if (!existsSync(indexFile)) throw new UserError(`there is no ${indexFile}: run \`search.ts index <folder>\` first`);
+  if (!existsSync(indexFile))
+    throw new UserError(`there is no ${indexFile}: run \`search.ts index <folder>\` first`);
   const database = openDatabase(indexFile);
-  const { value: indexVersion } = database.prepare("SELECT value FROM about WHERE name = 'model version'").get() as { value: string };
+  const { value: indexVersion } = database
+    .prepare("SELECT value FROM about WHERE name = 'model version'")
+    .get() as { value: string };
   const { vectors, version } = await embed([question]);
-  if (isZero(vectors[0]!)) throw new UserError("the question has no word in it, and so no embedding that could be compared");
+  if (isZero(vectors[0]!))
+    throw new UserError("the question has no word in it, and so no embedding that could be compared");
   if (version !== indexVersion) {
     throw new UserError(
       `${indexFile} was made with model ${indexVersion}, and ${BASE_URL} now serves model ${version}. ` +
@@ -118,7 +133,8 @@ async function ask(question: string, indexFile: string, top: number): Promise<vo
     .all(bytesOf(vectors[0]!), BigInt(top)) as (Passage & { similarity: number })[];
   for (const { file, line, heading, text, similarity } of found) {
     const oneLine = text.replace(/\s+/g, " ").trim();
-    const shown = oneLine.length > SHOWN_CHARACTERS ? `${oneLine.slice(0, SHOWN_CHARACTERS).trimEnd()}…` : oneLine;
+    const shown =
+      oneLine.length > SHOWN_CHARACTERS ? `${oneLine.slice(0, SHOWN_CHARACTERS).trimEnd()}…` : oneLine;
     console.log(`${similarity.toFixed(3)}  ${file}:${line}  ${heading}\n       ${shown}\n`);
   }
 }
@@ -126,7 +142,9 @@ async function ask(question: string, indexFile: string, top: number): Promise<vo
 // --------------------------------------------------------------------------------------------- the endpoint
 
 async function embed(input: string[]): Promise<{ vectors: Float32Array[]; version: string }> {
-  const { data, response } = await client.embeddings.create({ model: "embeddings-worker", input }).withResponse();
+  const { data, response } = await client.embeddings
+    .create({ model: "embeddings-worker", input })
+    .withResponse();
   return {
     vectors: data.data.map(({ embedding }) => Float32Array.from(embedding)),
     version: response.headers.get("x-model-version") ?? "unknown",
@@ -140,7 +158,12 @@ function markdownFiles(folder: string): string[] {
   return readdirSync(folder, { withFileTypes: true, recursive: true })
     .filter((entry) => entry.isFile() && /\.(md|markdown)$/i.test(entry.name))
     .map((entry) => join(entry.parentPath, entry.name))
-    .filter((path) => !relative(folder, path).split(sep).some((part) => part === "node_modules" || part.startsWith(".")))
+    .filter(
+      (path) =>
+        !relative(folder, path)
+          .split(sep)
+          .some((part) => part === "node_modules" || part.startsWith(".")),
+    )
     .sort();
 }
 
@@ -153,7 +176,10 @@ function passagesOf(file: string, markdown: string): Passage[] {
   let fence: string | undefined;
   const finish = (nextLine: number) => {
     const text = lines.join("\n").trim();
-    const blankLines = Math.max(0, lines.findIndex((line) => line.trim() !== ""));
+    const blankLines = Math.max(
+      0,
+      lines.findIndex((line) => line.trim() !== ""),
+    );
     const heading = headings.filter(Boolean).join(" › ");
     if (text !== "") passages.push({ file, line: firstLine + blankLines, heading, text });
     [lines, firstLine] = [[], nextLine];
@@ -163,7 +189,8 @@ function passagesOf(file: string, markdown: string): Passage[] {
     if (mark !== undefined && (fence === undefined || (mark.startsWith(fence) && /^\s*\S+\s*$/.test(line)))) {
       fence = fence === undefined ? mark : undefined;
     }
-    const heading = fence === undefined && mark === undefined ? /^ {0,3}(#{1,6})\s+(.*?)(?:\s+#+)?\s*$/.exec(line) : null;
+    const heading =
+      fence === undefined && mark === undefined ? /^ {0,3}(#{1,6})\s+(.*?)(?:\s+#+)?\s*$/.exec(line) : null;
     if (heading) {
       finish(i + 2);
       const level = heading[1]!.length;
@@ -202,7 +229,12 @@ function createIndex(path: string, dimensions: number, version: string): Databas
 }
 
 /** How many there are to find: the distance to a zero vector is no number, and would spoil the order of the others. */
-function store(database: Database.Database, passages: Passage[], vectors: Float32Array[], firstId: number): number {
+function store(
+  database: Database.Database,
+  passages: Passage[],
+  vectors: Float32Array[],
+  firstId: number,
+): number {
   const hasWords = vectors.map((vector) => !isZero(vector));
   const insertPassage = database.prepare("INSERT INTO passages VALUES (?, ?, ?, ?, ?)");
   const insertVector = database.prepare("INSERT INTO vectors (rowid, embedding) VALUES (?, ?)");

@@ -78,7 +78,10 @@ async function paste(page: Page, id: string, text: string): Promise<void> {
 async function embedTexts(page: Page, texts: string[]): Promise<void> {
   await page.getByLabel("Texts, one a line").fill(texts.join("\n"));
   await page.getByRole("button", { name: "Embed" }).click();
-  await page.locator("#each > li").nth(texts.length - 1).waitFor();
+  await page
+    .locator("#each > li")
+    .nth(texts.length - 1)
+    .waitFor();
   await page.locator("#compare-stale").waitFor({ state: "hidden" });
 }
 
@@ -99,9 +102,11 @@ function distance(a: Float32Array, b: Float32Array): number {
 }
 
 async function matrixOf(page: Page): Promise<number[][]> {
-  const rows = await page.locator("#matrix tbody tr").evaluateAll((found) =>
-    found.map((row) => [...row.querySelectorAll("td")].map((cell) => cell.textContent ?? "")),
-  );
+  const rows = await page
+    .locator("#matrix tbody tr")
+    .evaluateAll((found) =>
+      found.map((row) => [...row.querySelectorAll("td")].map((cell) => cell.textContent ?? "")),
+    );
   return rows.map((row) => row.map((text) => Number(text.replace("−", "-"))));
 }
 
@@ -111,7 +116,10 @@ function assertMatrix(got: number[][], vectors: Float32Array[], measure: typeof 
   got.forEach((row, i) => {
     assert.equal(row.length, expected.length);
     row.forEach((value, j) => {
-      assert.ok(Math.abs(value - expected[i][j]) <= 0.000501, `row ${i}, column ${j}: ${value}, expected ${expected[i][j]}`);
+      assert.ok(
+        Math.abs(value - expected[i][j]) <= 0.000501,
+        `row ${i}, column ${j}: ${value}, expected ${expected[i][j]}`,
+      );
     });
   });
 }
@@ -121,25 +129,37 @@ function assertMatrix(got: number[][], vectors: Float32Array[], measure: typeof 
 test("embeds the first texts on arrival and says how long that took", async () => {
   const page = await openCompared();
   assertMatrix(await matrixOf(page), await vectorsOf(FIRST_TEXTS), cosine);
-  assert.match(await page.locator("#compare-status").innerText(), /^[\d.,]+ ms at \d\d:\d\d:\d\d: 4 texts, 23 tokens, 512 dimensions\.$/);
+  assert.match(
+    await page.locator("#compare-status").innerText(),
+    /^[\d.,]+ ms at \d\d:\d\d:\d\d: 4 texts, 23 tokens, 512 dimensions\.$/,
+  );
   assert.match(await page.locator("#model").innerText(), /512 dimensions\s+reads 8,192 words of a text/);
 });
 
 test("draws each text as a cell row, a point and a strip of colours", async () => {
   const page = await openCompared();
-  const cells = await page.locator("#matrix td[data-row]").evaluateAll((found) => found.map((cell) => getComputedStyle(cell).backgroundColor));
+  const cells = await page
+    .locator("#matrix td[data-row]")
+    .evaluateAll((found) => found.map((cell) => getComputedStyle(cell).backgroundColor));
   assert.ok(new Set(cells).size > 4, "cells of different values have different colours");
   assert.equal(await page.locator("#scatter .mark").count(), 4);
-  const places = await page.locator("#scatter .mark rect").evaluateAll((found) => found.map((mark) => `${mark.getAttribute("x")} ${mark.getAttribute("y")}`));
+  const places = await page
+    .locator("#scatter .mark rect")
+    .evaluateAll((found) => found.map((mark) => `${mark.getAttribute("x")} ${mark.getAttribute("y")}`));
   assert.equal(new Set(places).size, 4, "points have places of their own");
   await page.waitForFunction(() => document.querySelector<HTMLCanvasElement>(".strip")!.width > 300);
-  const stripColours = await page.locator(".strip").evaluateAll((found) => found.map((canvas) => {
-    const { width, height } = canvas as HTMLCanvasElement;
-    const { data } = (canvas as HTMLCanvasElement).getContext("2d")!.getImageData(0, height >> 1, width, 1);
-    return new Set(Array.from({ length: width }, (_, x) => data.slice(4 * x, 4 * x + 3).join())).size;
-  }));
+  const stripColours = await page.locator(".strip").evaluateAll((found) =>
+    found.map((canvas) => {
+      const { width, height } = canvas as HTMLCanvasElement;
+      const { data } = (canvas as HTMLCanvasElement).getContext("2d")!.getImageData(0, height >> 1, width, 1);
+      return new Set(Array.from({ length: width }, (_, x) => data.slice(4 * x, 4 * x + 3).join())).size;
+    }),
+  );
   assert.equal(stripColours.length, 4);
-  assert.ok(stripColours.every((count) => count > 50), `colours in the strips: ${stripColours}`);
+  assert.ok(
+    stripColours.every((count) => count > 50),
+    `colours in the strips: ${stripColours}`,
+  );
 });
 
 test("embeds what was typed at Ctrl+Enter, blank lines left out", async () => {
@@ -168,10 +188,16 @@ test("asks for fewer dimensions, shows their similarities and what they cost", a
   const [full, cut] = [await vectorsOf(FIRST_TEXTS), await vectorsOf(FIRST_TEXTS, { dimensions: 64 })];
   assertMatrix(await matrixOf(page), cut, cosine);
   const changes = [];
-  for (let i = 0; i < 4; i++) for (let j = i + 1; j < 4; j++) changes.push(Math.abs(cosine(cut[i], cut[j]) - cosine(full[i], full[j])));
-  const said = /64 of 512 dimensions, 256 bytes a vector in place of 2,048: similarities change by ([\d.]+) on average, most for \d and \d \(by ([\d.]+)\)\. [0-4] of 4 texts keeps? (?:its|their) nearest/.exec(await page.locator("#cost-hint").innerText());
+  for (let i = 0; i < 4; i++)
+    for (let j = i + 1; j < 4; j++) changes.push(Math.abs(cosine(cut[i], cut[j]) - cosine(full[i], full[j])));
+  const said =
+    /64 of 512 dimensions, 256 bytes a vector in place of 2,048: similarities change by ([\d.]+) on average, most for \d and \d \(by ([\d.]+)\)\. [0-4] of 4 texts keeps? (?:its|their) nearest/.exec(
+      await page.locator("#cost-hint").innerText(),
+    );
   assert.ok(said, await page.locator("#cost-hint").innerText());
-  assert.ok(Math.abs(Number(said[1]) - changes.reduce((sum, change) => sum + change, 0) / changes.length) < 0.00051);
+  assert.ok(
+    Math.abs(Number(said[1]) - changes.reduce((sum, change) => sum + change, 0) / changes.length) < 0.00051,
+  );
   assert.ok(Math.abs(Number(said[2]) - Math.max(...changes)) < 0.00051);
   assert.match(await page.locator("#snippet").innerText(), /"dimensions": 64/);
 });
@@ -181,7 +207,10 @@ test("opens a text: its size, its tokens, and its vector to copy as JSON and as 
   await page.locator("#each summary").nth(1).click();
   const detail = page.locator("#each > li").nth(1);
   await detail.getByText("6, all read").waitFor();
-  assert.match(await detail.locator("dl").innerText(), /Dimensions\s+512\s+Tokens\s+6, all read\s+Norm\s+1\.0000/);
+  assert.match(
+    await detail.locator("dl").innerText(),
+    /Dimensions\s+512\s+Tokens\s+6, all read\s+Norm\s+1\.0000/,
+  );
   const [vector] = await vectorsOf([FIRST_TEXTS[1]]);
 
   await detail.getByRole("button", { name: "Copy as JSON" }).click();
@@ -198,7 +227,10 @@ test("opens a text: its size, its tokens, and its vector to copy as JSON and as 
 test("says which text was cut, and how much of it was read", async () => {
   const page = await openCompared();
   await embedTexts(page, ["short", "word ".repeat(9000)]);
-  assert.match(await page.locator("#compare-status").innerText(), /Text 2 was cut: 8,192 of 9,000 tokens were read\.$/);
+  assert.match(
+    await page.locator("#compare-status").innerText(),
+    /Text 2 was cut: 8,192 of 9,000 tokens were read\.$/,
+  );
   await page.locator("#each summary").nth(1).click();
   await page.getByText("9,000, of which the first 8,192 were read: the text was cut").waitFor();
   assert.equal(await page.locator("#each > li").nth(0).getByText("cut", { exact: true }).count(), 0);
@@ -222,10 +254,17 @@ test("copes with a single text, with equal texts and with texts that have no let
   await embedTexts(page, ["only one"]);
   assert.match(await page.locator("#pair").innerText(), /nothing to be compared with/);
   await embedTexts(page, ["same", "same", "same"]);
-  assert.deepEqual(await matrixOf(page), [[1, 1, 1], [1, 1, 1], [1, 1, 1]]);
+  assert.deepEqual(await matrixOf(page), [
+    [1, 1, 1],
+    [1, 1, 1],
+    [1, 1, 1],
+  ]);
   assert.equal(await page.locator("#scatter .mark text").textContent(), "1,2,3");
   await embedTexts(page, ["!!!", "???"]);
-  assert.deepEqual(await matrixOf(page), [[1, 1], [1, 1]]);
+  assert.deepEqual(await matrixOf(page), [
+    [1, 1],
+    [1, 1],
+  ]);
 });
 
 // ------------------------------------------------------------------------------------------------- searching
@@ -235,24 +274,47 @@ test("ranks the documents as one types, and embeds each text once", async () => 
   const sent: string[] = [];
   await page.locator("#compare-results").waitFor();
   page.on("request", (request) => {
-    if (request.method() === "POST") sent.push(...[(request.postDataJSON() as { input: string | string[] }).input].flat());
+    if (request.method() === "POST")
+      sent.push(...[(request.postDataJSON() as { input: string | string[] }).input].flat());
   });
   await page.getByRole("tab", { name: "Search documents" }).click();
-  const documents = ["alpha beta gamma", "beta gamma delta", "gamma delta epsilon", "delta epsilon zeta", "alpha beta gamma"];
+  const documents = [
+    "alpha beta gamma",
+    "beta gamma delta",
+    "gamma delta epsilon",
+    "delta epsilon zeta",
+    "alpha beta gamma",
+  ];
   await page.getByRole("textbox", { name: "Documents" }).fill(documents.join("\n"));
   for (const question of ["delta epsilon", "alpha beta", "delta epsilon"]) {
     await page.getByLabel("Search for").fill("");
     await page.getByLabel("Search for").pressSequentially(question, { delay: 20 });
     const vectors = await vectorsOf([question, ...documents]);
     const expected = documents
-      .map((text, i) => `${cosine(vectors[0], vectors[i + 1]).toFixed(3).replace("-", "−")} ${text}`)
+      .map(
+        (text, i) =>
+          `${cosine(vectors[0], vectors[i + 1])
+            .toFixed(3)
+            .replace("-", "−")} ${text}`,
+      )
       .sort((a, b) => Number(b.split(" ")[0].replace("−", "-")) - Number(a.split(" ")[0].replace("−", "-")));
     await page.waitForFunction((wanted) => {
       const items = [...document.querySelectorAll("#ranking li")];
-      return items.map((item) => `${item.querySelector(".score")!.textContent} ${item.querySelector(".text")!.textContent}`).join("|") === wanted;
+      return (
+        items
+          .map(
+            (item) =>
+              `${item.querySelector(".score")!.textContent} ${item.querySelector(".text")!.textContent}`,
+          )
+          .join("|") === wanted
+      );
     }, expected.join("|"));
   }
-  assert.deepEqual(sent.filter((text, i) => sent.indexOf(text) !== i), [], "texts that were sent more than once");
+  assert.deepEqual(
+    sent.filter((text, i) => sent.indexOf(text) !== i),
+    [],
+    "texts that were sent more than once",
+  );
   assert.ok(documents.every((text) => sent.includes(text)));
 });
 
@@ -260,13 +322,19 @@ test("sends long documents in several requests, each within the limit of tokens"
   const page = await open("/#search");
   const counts: number[] = [];
   page.on("request", (request) => {
-    if (request.method() === "POST") counts.push([(request.postDataJSON() as { input: string | string[] }).input].flat().length);
+    if (request.method() === "POST")
+      counts.push([(request.postDataJSON() as { input: string | string[] }).input].flat().length);
   });
   // 330 x 1,001 words: in one request they would be refused.
   const documents = Array.from({ length: 330 }, (_, i) => `${i} ${"a ".repeat(999)}b`);
   await page.getByRole("textbox", { name: "Documents" }).fill(documents.join("\n"));
-  await page.waitForFunction(() => document.getElementById("documents-status")?.textContent?.startsWith("330 documents"));
-  assert.deepEqual(counts.filter((count) => count > 10), [124, 124, 82]);
+  await page.waitForFunction(() =>
+    document.getElementById("documents-status")?.textContent?.startsWith("330 documents"),
+  );
+  assert.deepEqual(
+    counts.filter((count) => count > 10),
+    [124, 124, 82],
+  );
 });
 
 test("takes paragraphs as documents when told so", async () => {
@@ -279,7 +347,10 @@ test("takes paragraphs as documents when told so", async () => {
 });
 
 test("keeps still where reduced motion is asked for, and slides otherwise", async () => {
-  for (const [reducedMotion, moves] of [["reduce", false], ["no-preference", true]] as const) {
+  for (const [reducedMotion, moves] of [
+    ["reduce", false],
+    ["no-preference", true],
+  ] as const) {
     const page = await open("/#search", { reducedMotion });
     await page.evaluate(() => {
       const animate = Element.prototype.animate;
@@ -299,7 +370,12 @@ test("keeps still where reduced motion is asked for, and slides otherwise", asyn
 
 // ------------------------------------------------------------------------------------- the request, to paste
 
-const AWKWARD_TEXTS = ["It's a 'quoted' text", 'Say "hello" to $HOME and `ls`', "back\\slash \\n", "naïve 速い 🦀 \u2028 end"];
+const AWKWARD_TEXTS = [
+  "It's a 'quoted' text",
+  'Say "hello" to $HOME and `ls`',
+  "back\\slash \\n",
+  "naïve 速い 🦀 \u2028 end",
+];
 
 test("the curl command works as pasted into a shell", async () => {
   const page = await openCompared();
@@ -308,7 +384,10 @@ test("the curl command works as pasted into a shell", async () => {
   const { stdout } = await run("sh", ["-c", command ?? ""]);
   const { data } = JSON.parse(stdout) as { data: { embedding: number[] }[] };
   const expected = await vectorsOf(AWKWARD_TEXTS);
-  assert.deepEqual(data.map(({ embedding }) => Float32Array.from(embedding)), expected);
+  assert.deepEqual(
+    data.map(({ embedding }) => Float32Array.from(embedding)),
+    expected,
+  );
 });
 
 test("the TypeScript program runs as pasted", async () => {
@@ -319,7 +398,10 @@ test("the TypeScript program runs as pasted", async () => {
   try {
     writeFileSync(join(folder, "pasted.mts"), (await page.locator("#snippet").textContent()) ?? "");
     const { stdout } = await run(process.execPath, ["--import", "tsx", join(folder, "pasted.mts")]);
-    const lines = stdout.trim().split("\n").filter((line) => / 512$/.test(line) || line.endsWith("] 512"));
+    const lines = stdout
+      .trim()
+      .split("\n")
+      .filter((line) => / 512$/.test(line) || line.endsWith("] 512"));
     assert.equal(lines.length, AWKWARD_TEXTS.length, stdout);
   } finally {
     rmSync(folder, { recursive: true });
@@ -344,10 +426,20 @@ test("the Python program is Python, and its texts are those of the page", async 
 // ---------------------------------------------------------------------------------------- keys and mistakes
 
 test("says once when to try again, where the Worker says so too", () => {
-  const sentence = (message: string, retryAfter: string | null) => new RequestError(message, { retryAfter }).sentence;
-  assert.equal(sentence("The model is not available. Try again.", "1"), "The model is not available. Try again in 1 s.");
-  assert.equal(sentence("Too many requests. Try again in 10 seconds.", "10"), "Too many requests. Try again in 10 s.");
-  assert.equal(sentence("The model is not available. Try again.", null), "The model is not available. Try again.");
+  const sentence = (message: string, retryAfter: string | null) =>
+    new RequestError(message, { retryAfter }).sentence;
+  assert.equal(
+    sentence("The model is not available. Try again.", "1"),
+    "The model is not available. Try again in 1 s.",
+  );
+  assert.equal(
+    sentence("Too many requests. Try again in 10 seconds.", "10"),
+    "Too many requests. Try again in 10 s.",
+  );
+  assert.equal(
+    sentence("The model is not available. Try again.", null),
+    "The model is not available. Try again.",
+  );
 });
 
 test("asks for a key where one is needed, keeps it for this tab alone and never writes it out", async () => {
@@ -385,12 +477,37 @@ test("asks for a key where one is needed, keeps it for this tab alone and never 
 });
 
 const MISTAKES = [
-  { name: "no text", at: "texts", fill: { texts: " \n " }, says: "There is no text here yet. Type one a line." },
-  { name: "more dimensions than the model has", at: "dimensions", fill: { dimensions: "513" }, says: "'dimensions' must be from 1 to 512 with this model; got 513." },
-  { name: "half a dimension", at: "dimensions", fill: { dimensions: "1.5" }, says: "Dimensions is a whole number." },
-  { name: "no dimension", at: "dimensions", fill: { dimensions: "0" }, says: /^'dimensions' must be .*got 0\.$/ },
+  {
+    name: "no text",
+    at: "texts",
+    fill: { texts: " \n " },
+    says: "There is no text here yet. Type one a line.",
+  },
+  {
+    name: "more dimensions than the model has",
+    at: "dimensions",
+    fill: { dimensions: "513" },
+    says: "'dimensions' must be from 1 to 512 with this model; got 513.",
+  },
+  {
+    name: "half a dimension",
+    at: "dimensions",
+    fill: { dimensions: "1.5" },
+    says: "Dimensions is a whole number.",
+  },
+  {
+    name: "no dimension",
+    at: "dimensions",
+    fill: { dimensions: "0" },
+    says: /^'dimensions' must be .*got 0\.$/,
+  },
   { name: "too many texts", at: "texts", fill: { texts: "a\n".repeat(2049) }, says: /2048.*2049/ },
-  { name: "too many tokens", at: "texts", fill: { texts: `${"a ".repeat(150_001)}\n`.repeat(2) }, says: /300000.*300002/ },
+  {
+    name: "too many tokens",
+    at: "texts",
+    fill: { texts: `${"a ".repeat(150_001)}\n`.repeat(2) },
+    says: /300000.*300002/,
+  },
 ] as const;
 
 for (const { name, at, fill, says } of MISTAKES) {
@@ -413,10 +530,16 @@ test("an endpoint without weights says so beside the button, and in the search",
   const empty = await startService({ weights: null, assets: true });
   try {
     const page = await open("/", {}, empty);
-    await page.locator("#compare-error").filter({ hasText: /weights|model/i }).waitFor();
+    await page
+      .locator("#compare-error")
+      .filter({ hasText: /weights|model/i })
+      .waitFor();
     await page.locator("#model.error").waitFor();
     await page.getByRole("tab", { name: "Search documents" }).click();
-    await page.locator("#documents-error").filter({ hasText: /weights|model/i }).waitFor();
+    await page
+      .locator("#documents-error")
+      .filter({ hasText: /weights|model/i })
+      .waitFor();
   } finally {
     await empty.stop();
   }
@@ -426,7 +549,10 @@ test("an endpoint that has gone away is named", async () => {
   const page = await openCompared();
   await page.context().setOffline(true);
   await page.getByRole("button", { name: "Embed" }).click();
-  await page.locator("#compare-error").filter({ hasText: `No answer from ${new URL(service.url).host}.` }).waitFor();
+  await page
+    .locator("#compare-error")
+    .filter({ hasText: `No answer from ${new URL(service.url).host}.` })
+    .waitFor();
   await page.context().setOffline(false);
   await page.getByRole("button", { name: "Embed" }).click();
   await page.locator("#compare-error").waitFor({ state: "hidden" });
@@ -454,10 +580,19 @@ test("a rate limit says how long to wait", async () => {
 async function assertAccessible(page: Page, state: string): Promise<void> {
   await page.addScriptTag({ path: axePath }).catch(() => undefined);
   const violations = await page.evaluate(async () => {
-    const { axe } = window as unknown as { axe: { run(options: object): Promise<{ violations: { id: string; nodes: { target: unknown; failureSummary?: string }[] }[] }> } };
+    const { axe } = window as unknown as {
+      axe: {
+        run(
+          options: object,
+        ): Promise<{ violations: { id: string; nodes: { target: unknown; failureSummary?: string }[] }[] }>;
+      };
+    };
     return (await axe.run({ resultTypes: ["violations"] })).violations;
   });
-  const found = violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => `${String(node.target)} ${node.failureSummary}`).join("; ")}`);
+  const found = violations.map(
+    ({ id, nodes }) =>
+      `${id}: ${nodes.map((node) => `${String(node.target)} ${node.failureSummary}`).join("; ")}`,
+  );
   assert.deepEqual(found, [], state);
 }
 
@@ -488,7 +623,9 @@ for (const colorScheme of ["light", "dark"] as const) {
   test(`a number in the matrix stands out from its colour by 4.5 to 1 at every value, ${colorScheme}`, async () => {
     const page = await openCompared({ colorScheme });
     const colours = await page.evaluate(async () => {
-      const { drawMatrix } = (await import(`${location.origin}/draw.js`)) as typeof import("../../public/draw.js");
+      const { drawMatrix } = (await import(
+        `${location.origin}/draw.js`
+      )) as typeof import("../../public/draw.js");
       const values = Float64Array.from({ length: 401 }, (_, i) => i / 200 - 1);
       const [texts, rows] = [Array.from(values, String), Array.from(values, () => values)];
       const place = document.createElement("div");
@@ -517,7 +654,8 @@ function luminance(colour: string): number {
 test("works with the keyboard alone", async () => {
   const page = await openCompared();
   const keys = page.keyboard;
-  const focused = () => page.evaluate(() => document.activeElement?.id || document.activeElement?.textContent?.trim());
+  const focused = () =>
+    page.evaluate(() => document.activeElement?.id || document.activeElement?.textContent?.trim());
   const tabTo = async (wanted: string) => {
     for (let i = 0; i < 40; i++) {
       await keys.press("Tab");
@@ -571,8 +709,13 @@ test("every part that takes the focus shows it", async () => {
     await page.keyboard.press("Tab");
     const { name, visible } = await page.evaluate(() => {
       const at = document.activeElement as HTMLElement;
-      const shown = [at, at.nextElementSibling].some((part) => part && getComputedStyle(part).outlineStyle === "solid");
-      return { name: at === document.body ? "" : `${at.tagName} ${at.id || at.textContent?.trim()}`, visible: shown };
+      const shown = [at, at.nextElementSibling].some(
+        (part) => part && getComputedStyle(part).outlineStyle === "solid",
+      );
+      return {
+        name: at === document.body ? "" : `${at.tagName} ${at.id || at.textContent?.trim()}`,
+        visible: shown,
+      };
     });
     if (name === "" || seen.has(name)) break;
     seen.add(name);
@@ -584,7 +727,8 @@ test("every part that takes the focus shows it", async () => {
 for (const width of [320, 390, 768, 1280, 1920]) {
   test(`nothing is wider than a window of ${width} px`, async () => {
     const page = await openCompared({ viewport: { width, height: 800 } });
-    const excess = () => page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+    const excess = () =>
+      page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
     await page.getByRole("button", { name: "Topics" }).click();
     await page.locator("#each > li").nth(7).waitFor();
     assert.equal(await excess(), 0);
@@ -603,7 +747,9 @@ test("the page's policy stops requests to other origins, foreign scripts and inl
   const page = await openCompared();
   const refused = await page.evaluate(async () => {
     const directives: string[] = [];
-    document.addEventListener("securitypolicyviolation", (event) => directives.push(event.effectiveDirective));
+    document.addEventListener("securitypolicyviolation", (event) =>
+      directives.push(event.effectiveDirective),
+    );
     await fetch("https://other.example/").catch(() => undefined);
     new Image().src = "https://other.example/image.png";
     const foreign = document.createElement("script");
@@ -632,7 +778,9 @@ test("no other site may frame the page", async () => {
 
 // Last on purpose: it looks at what all the tests above made the page ask for.
 test("no page has asked any other origin for anything", () => {
-  const others = requested.filter((url) => !/^(?:http:\/\/127\.0\.0\.1:\d+\/|data:)/.test(url) && !url.startsWith("https://other.example/"));
+  const others = requested.filter(
+    (url) => !/^(?:http:\/\/127\.0\.0\.1:\d+\/|data:)/.test(url) && !url.startsWith("https://other.example/"),
+  );
   assert.deepEqual(others, []);
   assert.ok(requested.length > 100);
 });

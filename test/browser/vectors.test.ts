@@ -12,10 +12,19 @@ function randomNumbers(seed: number): () => number {
 
 function randomVectors(count: number, size: number, seed: number): Float32Array[] {
   const next = randomNumbers(seed);
-  return Array.from({ length: count }, () => Float32Array.from({ length: size }, (_, k) => next() / (1 + k / 4)));
+  return Array.from({ length: count }, () =>
+    Float32Array.from({ length: size }, (_, k) => next() / (1 + k / 4)),
+  );
 }
 
-for (const [count, size] of [[3, 512], [4, 512], [12, 32], [200, 64], [5, 2], [40, 1]] as const) {
+for (const [count, size] of [
+  [3, 512],
+  [4, 512],
+  [12, 32],
+  [200, 64],
+  [5, 2],
+  [40, 1],
+] as const) {
   test(`principal components of ${count} vectors of ${size} values are those of ml-pca, apart from sign`, () => {
     const data = randomVectors(count, size, count * 1000 + size);
     const { points, explained } = vectors.principalComponents(data);
@@ -35,7 +44,14 @@ for (const [count, size] of [[3, 512], [4, 512], [12, 32], [200, 64], [5, 2], [4
 
 test("principal components of equal vectors, of one vector and of none are points at the origin", () => {
   const same = Float32Array.of(0.1, 0.2, 0.3);
-  assert.deepEqual(vectors.principalComponents([same, same, same]), { points: [[0, 0], [0, 0], [0, 0]], explained: [0, 0] });
+  assert.deepEqual(vectors.principalComponents([same, same, same]), {
+    points: [
+      [0, 0],
+      [0, 0],
+      [0, 0],
+    ],
+    explained: [0, 0],
+  });
   assert.deepEqual(vectors.principalComponents([same]), { points: [[0, 0]], explained: [0, 0] });
   assert.deepEqual(vectors.principalComponents([]), { points: [], explained: [0, 0] });
 });
@@ -51,9 +67,13 @@ test("the cost of fewer dimensions is what cutting the vectors and comparing ane
   const data = randomVectors(9, 64, 5);
   const full = vectors.pairwise(data, vectors.cosine);
   for (const cost of vectors.dimensionCosts(data, [8, 17, 64])) {
-    const cut = vectors.pairwise(data.map((vector) => vector.slice(0, cost.dimensions)), vectors.cosine);
+    const cut = vectors.pairwise(
+      data.map((vector) => vector.slice(0, cost.dimensions)),
+      vectors.cosine,
+    );
     const changes = [];
-    for (let i = 0; i < 9; i++) for (let j = i + 1; j < 9; j++) changes.push(Math.abs(cut[i][j] - full[i][j]));
+    for (let i = 0; i < 9; i++)
+      for (let j = i + 1; j < 9; j++) changes.push(Math.abs(cut[i][j] - full[i][j]));
     const kept = data.filter((_, i) => vectors.nearest(cut[i], i) === vectors.nearest(full[i], i)).length;
     assert.ok(Math.abs(cost.mean - changes.reduce((sum, change) => sum + change, 0) / changes.length) < 1e-9);
     assert.ok(Math.abs(cost.max - Math.max(...changes)) < 1e-9);
@@ -67,8 +87,12 @@ test("a float is written as the shortest decimal that reads back to it", () => {
     const value = Math.fround(next() * 10 ** Math.round(next() * 40));
     const text = vectors.shortestFloat(value);
     assert.equal(Math.fround(Number(text)), value, text);
-    const digits = text.replace(/e.*/, "").replace(/\D/g, "").replace(/^0+|0+$/g, "").length;
-    if (digits > 1) assert.notEqual(Math.fround(Number(value.toPrecision(digits - 1))), value, `${text} could be shorter`);
+    const digits = text
+      .replace(/e.*/, "")
+      .replace(/\D/g, "")
+      .replace(/^0+|0+$/g, "").length;
+    if (digits > 1)
+      assert.notEqual(Math.fround(Number(value.toPrecision(digits - 1))), value, `${text} could be shorter`);
   }
 });
 

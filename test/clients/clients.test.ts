@@ -87,7 +87,8 @@ const CLIENTS: Client[] = [
       const providerOptions = dimensions && { providerOptions: { openaiCompatible: { dimensions } } };
       return Promise.all(
         texts.map(async (value) => {
-          return (await embed({ model: provider.embeddingModel(MODEL), value, ...providerOptions })).embedding;
+          return (await embed({ model: provider.embeddingModel(MODEL), value, ...providerOptions }))
+            .embedding;
         }),
       );
     },

@@ -36,7 +36,10 @@ test("a wrong key raises AuthenticationError, the right one gets an answer", () 
       "401 The API key is wrong: expected one of this endpoint's keys after 'Bearer '.",
     );
     assert.equal(error.code, "invalid_api_key");
-    const answer = await clientOf(service, { apiKey: KEY }).embeddings.create({ model: MODEL, input: "hello" });
+    const answer = await clientOf(service, { apiKey: KEY }).embeddings.create({
+      model: MODEL,
+      input: "hello",
+    });
     assert.equal(answer.data.length, 1);
   }));
 

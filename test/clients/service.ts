@@ -29,7 +29,11 @@ export async function serviceUnderTest(): Promise<Service> {
 }
 
 /** What the other clients are measured against: the endpoint's own numbers, read with nothing but fetch. */
-export async function plainEmbeddings(baseURL: string, input: unknown, more: object = {}): Promise<number[][]> {
+export async function plainEmbeddings(
+  baseURL: string,
+  input: unknown,
+  more: object = {},
+): Promise<number[][]> {
   const response = await fetch(`${baseURL}/embeddings`, {
     method: "POST",
     headers: { "content-type": "application/json", authorization: `Bearer ${API_KEY}` },

@@ -107,7 +107,10 @@ async function embed(input: string[] | number[][]): Promise<{ vectors: string[];
     headers: { "content-type": "application/json", authorization: `Bearer ${API_KEY}` },
     body: JSON.stringify({ model: "plain", input, encoding_format: "base64" }),
   });
-  const answer = (await response.json()) as { data: { embedding: string }[]; usage: { prompt_tokens: number } };
+  const answer = (await response.json()) as {
+    data: { embedding: string }[];
+    usage: { prompt_tokens: number };
+  };
   assert.equal(response.status, 200, JSON.stringify(answer));
   return { vectors: answer.data.map((item) => item.embedding), tokens: answer.usage.prompt_tokens };
 }
