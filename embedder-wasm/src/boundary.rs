@@ -276,12 +276,14 @@ pub fn encode(
 /// How many embeddings of this size fit in one chunk, of 1 MiB, of an answer.
 #[wasm_bindgen(js_name = embeddingsPerChunk)]
 pub fn embeddings_per_chunk(dimensions: usize, base64: bool) -> usize {
-    let format = if base64 {
-        EncodingFormat::Base64
-    } else {
-        EncodingFormat::Float
-    };
-    batch::embeddings_per_chunk(dimensions, format)
+    enter(|_| {
+        let format = if base64 {
+            EncodingFormat::Base64
+        } else {
+            EncodingFormat::Float
+        };
+        batch::embeddings_per_chunk(dimensions, format)
+    })
 }
 
 fn texts_in(input: &Area, count: usize, byte_length: usize) -> Result<Texts<'_>, JsError> {
