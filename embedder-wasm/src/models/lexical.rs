@@ -8,6 +8,7 @@ use crate::format::{Dtype, WeightsError, refused};
 
 /// More is no use in a vector that is sent around.
 pub const MAX_LEXICAL_DIMENSIONS: usize = 8192;
+/// The semantic part has length 1: beside more than this it would be nothing.
 pub const MAX_LEXICAL_WEIGHT: f32 = 100.0;
 
 /// A stem is written to one place in each of these equal blocks of the sketch.
@@ -71,6 +72,7 @@ impl Sketch {
         self.stem_hashes.clear();
     }
 
+    /// Adds a stem by its hash, `words_and_stems::Token::stem_hash`.
     pub fn add(&mut self, stem_hash: u64) {
         self.stem_hashes.push(stem_hash);
     }

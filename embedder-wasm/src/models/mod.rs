@@ -13,6 +13,7 @@ use static_table::StaticTable;
 
 /// A loaded model. It does not change: what is scratch memory is passed in.
 pub enum Model {
+    /// A table of rows, one or two for each word.
     Static(StaticTable),
 }
 
@@ -47,12 +48,14 @@ impl Model {
         }
     }
 
+    /// Makes the model that a file describes; refuses one that says too little, or nonsense.
     pub fn from_file(file: WeightsFile) -> Result<Self, WeightsError> {
         match Architecture::of(&file.head)? {
             Architecture::Static => StaticTable::from_file(file).map(Self::Static),
         }
     }
 
+    /// What may be known about the model from outside.
     pub fn info(&self) -> &ModelInfo {
         match self {
             Self::Static(model) => model.info(),

@@ -21,6 +21,7 @@ const MAX_REQUEST_TOKENS: usize = 300_000;
 /// What a scale of 1 may stand for at most, so that no value is larger than `MAX_MAGNITUDE`.
 const MAX_SCALE_UNIT: f32 = 1e9;
 
+/// A loaded model of this architecture.
 pub struct StaticTable {
     file: WeightsFile,
     config: Config,
@@ -46,6 +47,7 @@ pub struct Config {
     scale_unit: f32,
 }
 
+/// Memory for one text after the other.
 #[derive(Default)]
 pub struct Scratch {
     /// `[table_dimensions]`, for rows in 4 bits.
@@ -75,10 +77,12 @@ impl StaticTable {
         Ok(Self { file, config, info })
     }
 
+    /// See `Model::info`.
     pub fn info(&self) -> &ModelInfo {
         &self.info
     }
 
+    /// What the file says about the table.
     pub fn config(&self) -> &Config {
         &self.config
     }
@@ -102,6 +106,7 @@ impl StaticTable {
         }
     }
 
+    /// See `Model::count`.
     pub fn count(&self, text: &str) -> TokenCount {
         TokenCount::cut_at(
             self.config.max_seq_len,
@@ -109,15 +114,17 @@ impl StaticTable {
         )
     }
 
+    /// See `Model::work`: additions, in truth.
     pub fn work(&self, tokens_read: usize) -> u64 {
         tokens_read as u64 * self.info.multiply_adds_per_token
     }
 
-    /// A word has one byte at least.
+    /// See `Model::most_work`: a word has one byte at least.
     pub fn most_work(&self, text: &str) -> u64 {
         self.work(text.len().min(self.config.max_seq_len))
     }
 
+    /// See `Model::embed`.
     pub fn embed(&self, text: &str, scratch: &mut Scratch, embedding: &mut [f32]) -> TokenCount {
         let table_dimensions = self.config.table_dimensions;
         match &self.config.lexical {
