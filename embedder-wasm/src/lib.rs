@@ -9,6 +9,7 @@ pub mod lexical;
 pub mod model;
 pub mod rows;
 pub mod tokenizer;
+pub mod tokenizers;
 pub mod weights;
 pub mod words_and_stems;
 
