@@ -5,7 +5,9 @@
     python training/check_wordpiece.py TOKENIZER_JSON... [--data FOLDER] [--texts 100000] [--seed 1]
 
 The texts: every code point in several places of a word; random texts of many scripts; and lines of the .gz files
-below FOLDER. Each tokenizer.json is checked as it is, and with each of the normalizer's options the other way.
+below FOLDER. Each tokenizer.json is checked as it is, and with each of the normalizer's options the other way; and so is
+one in which each character is a token, whose ids show all that the normalizer does, where real ones say [UNK]. That
+one reads all code points with each option, real ones as they are.
 Special tokens typed in a text are not special: `encode_special_tokens`.
 """
 
@@ -22,6 +24,7 @@ from tokenizers import Tokenizer
 
 PROGRAM = pathlib.Path(__file__).resolve().parents[1] / "target/release/examples/wordpiece_ids"
 BATCH = 20_000
+AS_IT_IS, CODE_POINTS = "as it is", "every code point"
 
 # Where random texts take their characters from.
 BLOCKS = [
@@ -78,16 +81,34 @@ def file_texts(folder, count, source):
     return texts[:count]
 
 
-def variants(path):
-    tokenizer = json.loads(path.read_text("utf-8"))
+def variants(tokenizer):
     tokenizer["truncation"] = tokenizer["padding"] = None
-    yield "as it is", tokenizer
+    yield AS_IT_IS, tokenizer
     normalizer = tokenizer["normalizer"]
     for option in ("clean_text", "handle_chinese_chars", "strip_accents", "lowercase"):
         now = normalizer[option]
         if now is None:
             now = normalizer["lowercase"]
         yield f"{option}: {not now}", {**tokenizer, "normalizer": {**normalizer, option: not now}}
+
+
+def of_characters():
+    """A tokenizer.json for all planes that have characters, but for the private ones."""
+    characters = [chr(c) for c in [*range(0x30000), *range(0xE0000, 0xE1000), 0xF0000, 0x10FFFD]
+                  if c != 0x0A and not 0xD800 <= c <= 0xDFFF]
+    tokens = ["[UNK]", "[CLS]", "[SEP]", *characters, *("##" + c for c in characters)]
+    special = {token: {"id": token, "ids": [id], "tokens": [token]} for id, token in enumerate(tokens[:3])}
+    template = [{"SpecialToken": {"id": "[CLS]", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}},
+                {"SpecialToken": {"id": "[SEP]", "type_id": 0}}]
+    return {
+        "version": "1.0", "added_tokens": [], "decoder": None,
+        "normalizer": {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True, "strip_accents": None,
+                       "lowercase": True},
+        "pre_tokenizer": {"type": "BertPreTokenizer"},
+        "post_processor": {"type": "TemplateProcessing", "single": template, "pair": [], "special_tokens": special},
+        "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##",
+                  "max_input_chars_per_word": 100, "vocab": {token: id for id, token in enumerate(tokens)}},
+    }
 
 
 def crate_ids(path, texts):
@@ -124,14 +145,18 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     source = random.Random(arguments.seed)
-    kinds = {"every code point": list(all_code_points())}
+    kinds = {CODE_POINTS: list(all_code_points())}
     from_files = file_texts(arguments.data, arguments.texts // 2, source) if arguments.data else []
     kinds["lines of files"] = from_files
     kinds["random texts"] = list(random_texts(arguments.texts - len(from_files), source))
     wrong = 0
-    for path in arguments.tokenizers:
-        for name, tokenizer in variants(path):
+    tokenizers = [(path, json.loads(path.read_text("utf-8"))) for path in arguments.tokenizers]
+    characters = "of characters"
+    for path, original in [*tokenizers, (characters, of_characters())]:
+        for name, tokenizer in variants(original):
             for kind, texts in kinds.items():
+                if kind == CODE_POINTS and path != characters and name != AS_IT_IS:
+                    continue
                 count, first = differences(tokenizer, texts)
                 wrong += count
                 print(f"{path}, {name}: {kind}: {count} of {len(texts)} texts differ", flush=True)
