@@ -21,6 +21,7 @@ const DECOMPOSES: u32 = 1 << 4;
 const FLAG_BITS: u32 = 5;
 
 fn tables() -> String {
+    let characters = characters();
     let (major, minor, update) = UNICODE_VERSION;
     let mut out = format!(
         "//! Generated: cargo run --example make_unicode_tables
@@ -47,11 +48,11 @@ pub const FLAG_BITS: u32 = {FLAG_BITS};
         "From which code point on (shifted by `FLAG_BITS`) characters have which flags; 0 for ASCII.",
         "CLASSES",
         "u32",
-        &classes()
+        &classes(&characters)
             .map(|(start, flags)| format!("{:#X}", start << FLAG_BITS | flags))
             .collect::<Vec<_>>(),
     );
-    let Decompositions { runs, values, long } = decompositions();
+    let Decompositions { runs, values, long } = decompositions(&characters);
     array(
         &mut out,
         "The first of consecutive code points that decompose, and where their entries in `DECOMPOSITIONS` begin.",
@@ -88,7 +89,7 @@ pub const FLAG_BITS: u32 = {FLAG_BITS};
         "Of nonstarters that are no nonspacing marks.",
         "COMBINING_CLASSES",
         "(core::ops::RangeInclusive<char>, u8)",
-        &combining_classes(),
+        &combining_classes(&characters),
     );
     out.truncate(out.trim_end().len());
     out.push('\n');
@@ -114,15 +115,23 @@ fn array(out: &mut String, comment: &str, name: &str, item: &str, items: &[Strin
     out.push_str("\n];\n\n");
 }
 
-fn all_but_ascii() -> impl Iterator<Item = char> {
-    '\u{80}'..=char::MAX
+/// All characters but ASCII, with their flags.
+fn characters() -> Vec<(char, u32)> {
+    let all_but_ascii = '\u{80}'..=char::MAX;
+    all_but_ascii
+        .map(|character| (character, flags(character)))
+        .collect()
 }
 
 /// Where flags change.
-fn classes() -> impl Iterator<Item = (u32, u32)> {
+fn classes(characters: &[(char, u32)]) -> impl Iterator<Item = (u32, u32)> {
     let mut last = None;
     std::iter::once((0, 0))
-        .chain(all_but_ascii().map(|character| (character.into(), flags(character))))
+        .chain(
+            characters
+                .iter()
+                .map(|&(character, flags)| (character.into(), flags)),
+        )
         .filter(move |&(_, flags)| {
             let changes = last != Some(flags);
             last = Some(flags);
@@ -188,14 +197,17 @@ struct Decompositions {
     long: Vec<u32>,
 }
 
-fn decompositions() -> Decompositions {
+fn decompositions(characters: &[(char, u32)]) -> Decompositions {
     let mut tables = Decompositions {
         runs: Vec::new(),
         values: Vec::new(),
         long: Vec::new(),
     };
     let mut next = 0;
-    for character in all_but_ascii().filter(|&character| flags(character) & DECOMPOSES != 0) {
+    for &(character, _) in characters
+        .iter()
+        .filter(|(_, flags)| flags & DECOMPOSES != 0)
+    {
         let code = u32::from(character);
         if code != next {
             tables.runs.push((code, tables.values.len() as u16));
@@ -219,11 +231,12 @@ fn decompositions() -> Decompositions {
     tables
 }
 
-fn combining_classes() -> Vec<String> {
+fn combining_classes(characters: &[(char, u32)]) -> Vec<String> {
     let mut ranges: Vec<(char, char, u8)> = Vec::new();
-    for character in
-        all_but_ascii().filter(|&character| flags(character) & (NONSTARTER | MARK) == NONSTARTER)
-    {
+    let are_sorted = characters
+        .iter()
+        .filter(|(_, flags)| flags & (NONSTARTER | MARK) == NONSTARTER);
+    for &(character, _) in are_sorted {
         let class = canonical_combining_class(character);
         match ranges.last_mut() {
             Some((_, end, of)) if *of == class && u32::from(*end) + 1 == u32::from(character) => {

@@ -159,17 +159,18 @@ fn malformed_vocabularies_and_options_are_refused() {
     }
 }
 
-/// With all options, and each with another combination of them: 16 consecutive code points have all. Planes in
-/// which no character is assigned, and the middle of those for private use, are left out.
+/// With all options, and each with another combination of them: 16 consecutive code points have all. Most of what
+/// is unassigned, for private use, or Chinese in plane 2 is left out; training/check_wordpiece.py leaves out nothing.
 #[test]
 fn every_code_point_is_cleaned_as_in_bert_normalizer() {
-    let planes = ('\0'..='\u{3FFFF}')
-        .chain('\u{E0000}'..='\u{F00FF}')
+    let characters = ('\0'..='\u{200FF}')
+        .chain('\u{2A600}'..='\u{30100}')
+        .chain('\u{E0000}'..='\u{E0FFF}')
         .chain('\u{10FF00}'..=char::MAX);
     let cleaners: Vec<_> = combinations()
         .map(|options| (options, TextCleaner::new(options, 100)))
         .collect();
-    for character in planes {
+    for character in characters {
         let text = format!("a{character}b {character} \u{302E}{character}\u{302F}\u{1B44}\u{301}");
         for (options, cleaner) in [&cleaners[15], &cleaners[character as usize % 16]] {
             assert_eq!(

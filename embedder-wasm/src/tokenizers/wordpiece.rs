@@ -95,12 +95,12 @@ impl WordPiece {
     }
 
     fn for_each_piece(&self, text: &str, mut piece: impl FnMut(u32)) {
-        let mut pieces = Vec::with_capacity(16);
+        let mut pieces = Pieces::default();
         self.cleaner.for_each_word(text, |word| match word {
             Word::Text(word) => match self.vocabulary.find(hash(START, word), &[], word) {
                 Some(id) => piece(id),
                 None if self.split(word, &mut pieces) => {
-                    pieces.iter().copied().for_each(&mut piece)
+                    pieces.ids.iter().for_each(|&id| piece(id))
                 }
                 None => piece(self.unknown),
             },
@@ -109,24 +109,32 @@ impl WordPiece {
     }
 
     /// Whether a word consists of pieces, and which: each time the longest one.
-    fn split(&self, word: &[u8], pieces: &mut Vec<u32>) -> bool {
-        pieces.clear();
+    fn split(&self, word: &[u8], pieces: &mut Pieces) -> bool {
+        pieces.ids.clear();
         let continuing = hash(START, &self.prefix);
+        let (mut state, mut prefix) = (START, &[][..]);
         let mut rest = word;
         while !rest.is_empty() {
-            let (start, prefix) = if pieces.is_empty() {
-                (START, &[][..])
-            } else {
-                (continuing, &self.prefix[..])
-            };
-            let Some((id, length)) = self.vocabulary.longest_piece(start, prefix, rest) else {
+            let longest =
+                self.vocabulary
+                    .longest_piece(state, prefix, rest, &mut pieces.beginnings);
+            let Some((id, length)) = longest else {
                 return false;
             };
-            pieces.push(id);
+            pieces.ids.push(id);
             rest = &rest[length..];
+            (state, prefix) = (continuing, &self.prefix);
         }
         true
     }
+}
+
+/// Of one word; kept from word to word for the room that they have.
+#[derive(Default)]
+struct Pieces {
+    ids: Vec<u32>,
+    /// Lengths and hashes of what may be the next piece.
+    beginnings: Vec<(usize, u64)>,
 }
 
 /// The tokens and a hash table of them.
@@ -134,7 +142,9 @@ struct Vocabulary {
     text: Box<[u8]>,
     /// Where each token ends in `text`; the next begins one byte behind it.
     ends: Vec<u32>,
-    longest_token: usize,
+    /// A power of two of words. Each beginning of a token has its bit, by its hash; nearly all that begins
+    /// no token has none.
+    beginnings: Vec<u64>,
     /// A power of two of places, half of them or more empty. A token lies at the place of its hash, or at the first one behind it
     /// that was free: `1 + id` in the lower `ID_BITS`, and of its hash as many bits as are left.
     places: Vec<u32>,
@@ -165,7 +175,7 @@ impl Vocabulary {
         let mut vocabulary = Self {
             text: text.into(),
             ends: Vec::with_capacity(tokens),
-            longest_token: 0,
+            beginnings: vec![0; (tokens / 2).next_power_of_two()],
             places: vec![EMPTY; (2 * tokens).next_power_of_two()],
         };
         for token in text.split(|&byte| byte == b'\n') {
@@ -191,26 +201,50 @@ impl Vocabulary {
         }
         let start = self.start(id);
         self.ends.push((start + token.len()) as u32);
-        self.longest_token = self.longest_token.max(token.len());
+        let mut state = START;
+        for &byte in token {
+            state = self::hash(state, &[byte]);
+            let (word, bit) = self.beginning(state);
+            self.beginnings[word] |= bit;
+        }
         Ok(())
     }
 
     /// The longest token that is `prefix` with a beginning of `rest`, and the length of that beginning.
-    fn longest_piece(&self, start: u64, prefix: &[u8], rest: &[u8]) -> Option<(u32, usize)> {
-        let longest = self.longest_token.checked_sub(prefix.len())?;
-        let mut found = None;
-        let mut state = start;
-        for (index, &byte) in rest.iter().take(longest).enumerate() {
+    fn longest_piece(
+        &self,
+        hash_of_prefix: u64,
+        prefix: &[u8],
+        rest: &[u8],
+        beginnings: &mut Vec<(usize, u64)>,
+    ) -> Option<(u32, usize)> {
+        beginnings.clear();
+        let mut state = hash_of_prefix;
+        for (index, &byte) in rest.iter().enumerate() {
             state = hash(state, &[byte]);
+            if !self.may_begin_a_token(state) {
+                break;
+            }
             let length = index + 1;
-            // Whether a character ends here: the next byte does not continue it.
-            if rest.get(length).is_none_or(|&next| next & 0xC0 != 0x80)
-                && let Some(id) = self.find(state, prefix, &rest[..length])
-            {
-                found = Some((id, length));
+            // A character ends where the next byte does not continue it.
+            if rest.get(length).is_none_or(|next| next & 0xC0 != 0x80) {
+                beginnings.push((length, state));
             }
         }
-        found
+        beginnings.iter().rev().find_map(|&(length, hash)| {
+            let id = self.find(hash, prefix, &rest[..length])?;
+            Some((id, length))
+        })
+    }
+
+    fn may_begin_a_token(&self, hash: u64) -> bool {
+        let (word, bit) = self.beginning(hash);
+        self.beginnings[word] & bit != 0
+    }
+
+    fn beginning(&self, hash: u64) -> (usize, u64) {
+        let bits = upper_half(hash) as usize;
+        (bits / 64 & (self.beginnings.len() - 1), 1 << (bits % 64))
     }
 
     /// The id of the token that is `prefix` and `piece` together, whose hash is `hash`.
