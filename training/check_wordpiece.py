@@ -1,11 +1,12 @@
 """Compares the crate's tokenizer `wordpiece` with Hugging Face's `tokenizers`, id for id.
 
-    pip install tokenizers
-    cargo build --release --example wordpiece_ids
-    python training/check_wordpiece.py TOKENIZER_JSON... [--data FOLDER] [--texts 100000] [--seed 1]
+    npm run check:wordpiece -- MODEL... [--data FOLDER] [--texts 100000] [--seed 1]
+
+A MODEL is a folder with a tokenizer.json. The command builds the crate's side, the example wordpiece_ids, and takes a
+Python that has `tokenizers`. A million and more texts are read ten times: some minutes.
 
 The texts: every code point in several places of a word; random texts of many scripts; and lines of the .gz files
-below FOLDER. Each tokenizer.json is checked as it is, and with each of the normalizer's options the other way; and so is
+below FOLDER. Each model is checked as it is, and with each of the normalizer's options the other way; and so is
 one in which each character is a token, whose ids show all that the normalizer does, where real ones say [UNK]. That
 one reads all code points with each option, real ones as they are.
 Special tokens typed in a text are not special: `encode_special_tokens`.
@@ -139,7 +140,7 @@ def differences(tokenizer, texts):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("tokenizers", nargs="+", type=pathlib.Path, metavar="TOKENIZER_JSON")
+    parser.add_argument("models", nargs="+", type=pathlib.Path, metavar="MODEL", help="a folder with a tokenizer.json")
     parser.add_argument("--data", type=pathlib.Path, help="a folder of .gz files of text")
     parser.add_argument("--texts", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=1)
@@ -150,16 +151,16 @@ def main():
     kinds["lines of files"] = from_files
     kinds["random texts"] = list(random_texts(arguments.texts - len(from_files), source))
     wrong = 0
-    tokenizers = [(path, json.loads(path.read_text("utf-8"))) for path in arguments.tokenizers]
+    tokenizers = [(path.name, json.loads((path / "tokenizer.json").read_text("utf-8"))) for path in arguments.models]
     characters = "of characters"
-    for path, original in [*tokenizers, (characters, of_characters())]:
+    for model, original in [*tokenizers, (characters, of_characters())]:
         for name, tokenizer in variants(original):
             for kind, texts in kinds.items():
-                if kind == CODE_POINTS and path != characters and name != AS_IT_IS:
+                if kind == CODE_POINTS and model != characters and name != AS_IT_IS:
                     continue
                 count, first = differences(tokenizer, texts)
                 wrong += count
-                print(f"{path}, {name}: {kind}: {count} of {len(texts)} texts differ", flush=True)
+                print(f"{model}, {name}: {kind}: {count} of {len(texts)} texts differ", flush=True)
                 print("".join(line + "\n" for line in first), end="")
     sys.exit(wrong > 0)
 

@@ -2,7 +2,7 @@
 //!
 //! The categories of the crate unicode_categories 0.1.1, which are Unicode 8.0.0, and the decompositions
 //! and combining classes of unicode-normalization-alignments 0.1.12, which are Unicode 9.0.0: the tables of
-//! Hugging Face's `tokenizers` 0.13 to 0.23.
+//! Hugging Face's `tokenizers` 0.23.
 
 /// Control, format and private-use characters.
 pub const REMOVED: u32 = 1;
