@@ -6,7 +6,7 @@
 
 use super::lanes::{F32x4, I16x8, I32x4};
 use super::product::{MAX_TILE_ROWS, PANEL, WidePanel, for_each_tile};
-use super::quantised_rows::{MAX_ROW_VALUES, QuantisedRows, ROW_STRIDE, quantise};
+use super::quantised_rows::{MAX_ROW_VALUES, ROW_STRIDE, quantise};
 use super::softmax::{NO_KEY, softmax};
 
 /// More could overflow the sum of a score: 2047 x 2047 x 512 < 2^31.

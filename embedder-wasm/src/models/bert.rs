@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::info::{ModelInfo, read_aliases, read_name, read_prompts};
-use super::lexical::{LexicalPart, Sketch, embed_behind};
+use super::lexical::{LexicalPart, Sketch};
 use super::pooling::{Dense, Pooling};
 use crate::format::container::{Head, Metadata, WeightsFile};
 use crate::format::{Dtype, WeightsError, refused};
@@ -126,7 +126,6 @@ struct LayerNorm {
 pub struct Scratch {
     ids: Vec<u32>,
     sketch: Sketch,
-    whole_lexical: Vec<f32>,
     /// `[semantic_dimensions]`
     semantic: Vec<f32>,
     activations: Option<Activations>,
@@ -204,7 +203,6 @@ impl Bert {
         let Scratch {
             ids,
             sketch,
-            whole_lexical,
             semantic,
             activations,
         } = scratch;
@@ -219,7 +217,7 @@ impl Bert {
                 });
                 embedding[..semantic_dimensions].copy_from_slice(semantic);
                 let idf = self.file.bytes_at(&lexical.idf);
-                embed_behind(lexical, idf, sketch, whole_lexical, semantic_dimensions, embedding);
+                lexical.put_behind(semantic_dimensions, embedding, idf, sketch);
             }
             _ => {
                 embedding.copy_from_slice(&semantic[..embedding.len()]);
