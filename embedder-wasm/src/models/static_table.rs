@@ -8,7 +8,7 @@ use super::lexical::{LexicalPart, Sketch};
 use crate::format::container::{Head, WeightsFile};
 use crate::format::row_format::RowFormat;
 use crate::format::{Dtype, WeightsError, refused};
-use crate::kernels::norm::{inverse, norm_in_lanes, normalize, scale};
+use crate::kernels::norm::{inverse, normalize, scale};
 use crate::kernels::rows::{RowSum, Rows};
 use crate::tokenizers::hashed_rows::MIN_VOCAB_SIZE;
 use crate::tokenizers::token_count::TokenCount;
@@ -53,8 +53,6 @@ pub struct Scratch {
     /// `[table_dimensions]`, for rows in 4 bits.
     level_sums: Vec<i32>,
     sketch: Sketch,
-    /// `[lexical dimensions]`, where only some of them are wanted.
-    whole_lexical: Vec<f32>,
 }
 
 impl StaticTable {
@@ -177,12 +175,8 @@ impl StaticTable {
             table_dimensions,
             ..
         } = self.config;
-        let Scratch {
-            level_sums,
-            sketch,
-            whole_lexical,
-        } = scratch;
-        let (semantic, lexical) = embedding.split_at_mut(table_dimensions);
+        let Scratch { level_sums, sketch } = scratch;
+        let semantic = &mut embedding[..table_dimensions];
         let mut rows = RowSum::new(self.rows(), level_sums, semantic);
         sketch.clear();
         let count = words_and_stems::for_each_token(text, vocab_size, max_seq_len, |token| {
@@ -193,20 +187,7 @@ impl StaticTable {
         // The mean, whose squares cannot overflow where those of the sum might.
         let row_count = rows.finish();
         scale(semantic, inverse(row_count as f32));
-        let semantic_inverse = inverse(norm_in_lanes(semantic));
-        let wanted = lexical.len();
-        let lexical_inverse = if wanted == part.dimensions {
-            sketch.write(self.idf(), lexical);
-            inverse(norm_in_lanes(lexical))
-        } else {
-            whole_lexical.resize(part.dimensions, 0.0);
-            sketch.write(self.idf(), whole_lexical);
-            lexical.copy_from_slice(&whole_lexical[..wanted]);
-            inverse(norm_in_lanes(whole_lexical))
-        };
-        scale(semantic, semantic_inverse);
-        scale(lexical, part.weight * lexical_inverse);
-        scale(embedding, inverse(norm_in_lanes(embedding)));
+        part.put_behind(table_dimensions, embedding, self.idf(), sketch);
         count
     }
 }

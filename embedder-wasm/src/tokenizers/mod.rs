@@ -2,7 +2,10 @@
 
 pub mod ascii_words;
 pub mod hashed_rows;
+pub mod text_cleaning;
 pub mod token_count;
+mod unicode_tables;
+pub mod wordpiece;
 pub mod words_and_stems;
 
 use token_count::TokenCount;
