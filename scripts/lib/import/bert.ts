@@ -1,0 +1,252 @@
+// A sentence-transformers folder of a BERT: its configuration, checked, and its tensors, quantised.
+// Names and defaults are those of transformers' BertConfig and BertModel.
+import { UserError } from "../../project.js";
+import { JsonFile, shown } from "./json-file.js";
+import type { Imported } from "./import-model.js";
+import type { DenseModule, Modules, Pooling } from "./modules.js";
+import { FLOAT_DTYPES, SafetensorsFile } from "./safetensors.js";
+import { inModule, jsonOf, type ModelSource } from "./source.js";
+import { floatTensor, matrixTensors, tableTensors, type WeightsTensor } from "./weights-file.js";
+import { openWeights, SAFETENSORS } from "./weights-source.js";
+import { readTokenizer, tokenizerMetadata, vocabularyTensor, type WordPiece } from "./wordpiece.js";
+
+const MAX_LAYERS = 24;
+const MAX_HIDDEN = 1024;
+/** With 8-bit weights and 12-bit activations so many products fit in a sum of 32 bits. */
+const MAX_INTERMEDIATE = 8192;
+const MAX_POSITIONS = 8192;
+/** [CLS], a word piece, [SEP]. */
+const MIN_POSITIONS = 3;
+const ACTIVATIONS = ["gelu", "gelu_new", "relu"] as const;
+/** What BertModel has beside the embedding: the pooler and the heads of pre-training, and a constant. */
+const NOT_NEEDED = /^(pooler\.|cls\.|embeddings\.position_ids$)/;
+
+interface BertConfig {
+  vocabularyRows: number;
+  hidden: number;
+  intermediate: number;
+  layers: number;
+  heads: number;
+  positions: number;
+  activation: (typeof ACTIVATIONS)[number];
+  layerNormEpsilon: number;
+}
+
+export async function importBert(
+  source: ModelSource,
+  modules: Modules | undefined,
+  note: (text: string) => void,
+): Promise<Imported> {
+  if (modules === undefined) {
+    note("there is no modules.json: mean pooling and no normalisation, as sentence-transformers does then");
+  }
+  const { first, pooling, dense, normalize } = modules ?? {
+    first: { folder: "" },
+    pooling: "mean" as Pooling,
+    dense: undefined,
+    normalize: false,
+  };
+  const folder = first.folder;
+  const config = await readConfig(source, folder);
+  if (dense !== undefined && dense.inFeatures !== config.hidden) {
+    throw new UserError(
+      `${inModule(dense.folder, "config.json")}: in_features: expected ${config.hidden}, the model's hidden_size, got ${dense.inFeatures}`,
+    );
+  }
+  const { wordPiece, specialTokens } = await readTokenizer(source, folder);
+  if (specialTokens === undefined) {
+    throw new UserError("tokenizer.json: post_processor: expected [CLS] A [SEP] (the BERT kind), got nothing");
+  }
+  for (const token of [specialTokens.cls, specialTokens.sep]) {
+    if (!wordPiece.vocabulary.includes(token)) {
+      throw new UserError(`the special token ${shown(token)} is not in the vocabulary`);
+    }
+  }
+  const maxTokens = await readMaxTokens(source, folder, config, wordPiece);
+  if (wordPiece.vocabulary.length > config.vocabularyRows) {
+    throw new UserError(
+      `the vocabulary has ${wordPiece.vocabulary.length} tokens, but config.json: vocab_size is ${config.vocabularyRows}`,
+    );
+  }
+  const tensors = await readTensors(source, folder, config, wordPiece, maxTokens, dense);
+  const dimensions = dense?.outFeatures ?? config.hidden;
+  return {
+    architecture: "bert",
+    dimensions,
+    normalize,
+    pooling,
+    tensors: [...tensors, vocabularyTensor(wordPiece)],
+    metadata: {
+      architecture: "bert",
+      ...tokenizerMetadata(wordPiece),
+      cls_token: specialTokens.cls,
+      sep_token: specialTokens.sep,
+      max_seq_len: String(maxTokens),
+      hidden_act: config.activation,
+      layer_norm_eps: String(config.layerNormEpsilon),
+      num_attention_heads: String(config.heads),
+      num_hidden_layers: String(config.layers),
+      pooling,
+      ...(dense && { dense_activation: dense.activation }),
+    },
+    weightsPath: inModule(folder, SAFETENSORS),
+    description:
+      `bert, ${config.layers} layers of ${config.hidden}, ${config.heads} heads, ` +
+      `${wordPiece.vocabulary.length} word pieces, ${pooling} pooling` +
+      `${dense ? `, dense to ${dense.outFeatures}` : ""}, reads ${maxTokens} tokens`,
+  };
+}
+
+async function readConfig(source: ModelSource, folder: string): Promise<BertConfig> {
+  const name = inModule(folder, "config.json");
+  const config = await jsonOf(source, name);
+  if (config === undefined) throw new UserError(`${name}: there is no such file`);
+  config.oneOf("model_type", ["bert"]);
+  config.oneOf("position_embedding_type", ["absolute"], "absolute");
+  const activation = config.oneOf("hidden_act", ACTIVATIONS, "gelu");
+  for (const field of ["is_decoder", "add_cross_attention", "auto_map", "quantization_config", "pruned_heads"]) {
+    config.mustNotAsk(field);
+  }
+  const hidden = config.wholeNumber("hidden_size", 8, MAX_HIDDEN, 768);
+  const heads = config.wholeNumber("num_attention_heads", 1, MAX_HIDDEN, 12);
+  if (hidden % heads !== 0) config.refuse("hidden_size", `a multiple of num_attention_heads, ${heads}`);
+  if (hidden % 8 !== 0) config.refuse("hidden_size", "a multiple of 8");
+  if (config.has("embedding_size") && config.fields["embedding_size"] !== hidden) {
+    config.refuse("embedding_size", `hidden_size, ${hidden}`);
+  }
+  const intermediate = config.wholeNumber("intermediate_size", 8, MAX_INTERMEDIATE, 3072);
+  if (intermediate % 8 !== 0) config.refuse("intermediate_size", "a multiple of 8");
+  const layerNormEpsilon = config.has("layer_norm_eps") ? config.fields["layer_norm_eps"] : 1e-12;
+  if (typeof layerNormEpsilon !== "number" || !(layerNormEpsilon > 0 && layerNormEpsilon < 1)) {
+    return config.refuse("layer_norm_eps", "a number above 0 and below 1");
+  }
+  return {
+    vocabularyRows: config.wholeNumber("vocab_size", 1, 2 ** 24, 30522),
+    hidden,
+    intermediate,
+    layers: config.wholeNumber("num_hidden_layers", 1, MAX_LAYERS, 12),
+    heads,
+    positions: config.wholeNumber("max_position_embeddings", MIN_POSITIONS, MAX_POSITIONS, 512),
+    activation,
+    layerNormEpsilon,
+  };
+}
+
+/** How many tokens of a text sentence-transformers reads: what its own file says, else the tokenizer's bound. */
+async function readMaxTokens(
+  source: ModelSource,
+  folder: string,
+  config: BertConfig,
+  wordPiece: WordPiece,
+): Promise<number> {
+  const name = inModule(folder, "sentence_bert_config.json");
+  const file = (await jsonOf(source, name)) ?? new JsonFile(name, {});
+  for (const field of ["model_args", "config_args", "tokenizer_args"]) file.mustNotAsk(field);
+  // Then the whole text is lower-cased first, whatever the tokenizer does.
+  if (file.flag("do_lower_case", false)) wordPiece.lowerCase = true;
+  const stated = file.has("max_seq_length")
+    ? file.wholeNumber("max_seq_length", MIN_POSITIONS, 2 ** 31)
+    : (wordPiece.modelMaxLength ?? config.positions);
+  return Math.min(stated, config.positions);
+}
+
+async function readTensors(
+  source: ModelSource,
+  folder: string,
+  config: BertConfig,
+  wordPiece: WordPiece,
+  maxTokens: number,
+  dense: DenseModule | undefined,
+): Promise<WeightsTensor[]> {
+  const { hidden, intermediate } = config;
+  const file = await openWeights(source, folder);
+  try {
+    const names = namesInFile(file);
+    const taken = new Set<string>();
+    const read = (name: string, ...shape: number[]): Float32Array => {
+      taken.add(name);
+      return file.read(names.get(name) ?? name, shape);
+    };
+    const float = (name: string, ...shape: number[]) => [floatTensor(name, shape, read(name, ...shape))];
+    const matrix = (name: string, rows: number, columns: number) =>
+      matrixTensors(name, [rows, columns], read(name, rows, columns));
+    const linear = (name: string, rows: number, columns: number) => [
+      ...matrix(`${name}.weight`, rows, columns),
+      ...float(`${name}.bias`, rows),
+    ];
+    const layerNorm = (name: string) => [...float(`${name}.weight`, hidden), ...float(`${name}.bias`, hidden)];
+    /** Only the first rows of a table, where the others can never be read. */
+    const firstRows = (name: string, rows: number, allRows: number) =>
+      read(name, allRows, hidden).subarray(0, rows * hidden);
+
+    const words = "embeddings.word_embeddings.weight";
+    const rows = wordPiece.vocabulary.length;
+    const positions = "embeddings.position_embeddings.weight";
+    const tokenTypes = "embeddings.token_type_embeddings.weight";
+    const [tokenTypeRows = 1] = file.shape(names.get(tokenTypes) ?? "") ?? [];
+    const tensors = [
+      ...tableTensors(
+        words,
+        `${words}.scales`,
+        [rows, hidden],
+        firstRows(words, rows, config.vocabularyRows),
+      ),
+      floatTensor(positions, [maxTokens, hidden], firstRows(positions, maxTokens, config.positions)),
+      // A text is one segment, number 0.
+      floatTensor(tokenTypes, [1, hidden], firstRows(tokenTypes, 1, tokenTypeRows)),
+      ...layerNorm("embeddings.LayerNorm"),
+    ];
+    for (let layer = 0; layer < config.layers; layer++) {
+      const prefix = `encoder.layer.${layer}`;
+      tensors.push(
+        ...linear(`${prefix}.attention.self.query`, hidden, hidden),
+        ...linear(`${prefix}.attention.self.key`, hidden, hidden),
+        ...linear(`${prefix}.attention.self.value`, hidden, hidden),
+        ...linear(`${prefix}.attention.output.dense`, hidden, hidden),
+        ...layerNorm(`${prefix}.attention.output.LayerNorm`),
+        ...linear(`${prefix}.intermediate.dense`, intermediate, hidden),
+        ...linear(`${prefix}.output.dense`, hidden, intermediate),
+        ...layerNorm(`${prefix}.output.LayerNorm`),
+      );
+    }
+    for (const [name, inFile] of names) {
+      if (!taken.has(name) && !NOT_NEEDED.test(name)) {
+        throw new UserError(
+          `model.safetensors: tensor ${inFile}: a BertModel of ${config.layers} layers has no such tensor`,
+        );
+      }
+    }
+    return dense === undefined ? tensors : [...tensors, ...(await readDenseTensors(source, dense))];
+  } finally {
+    file.close();
+  }
+}
+
+/** Names as BertModel has them, and what they are in the file: under `bert.`, or with TensorFlow's names of a layer norm. */
+function namesInFile(file: SafetensorsFile): Map<string, string> {
+  return new Map(
+    file.names().map((inFile) => {
+      const name = inFile
+        .replace(/^bert\./, "")
+        .replace(/LayerNorm\.gamma$/, "LayerNorm.weight")
+        .replace(/LayerNorm\.beta$/, "LayerNorm.bias");
+      return [name, inFile];
+    }),
+  );
+}
+
+async function readDenseTensors(source: ModelSource, dense: DenseModule): Promise<WeightsTensor[]> {
+  const { outFeatures, inFeatures } = dense;
+  const file = await openWeights(source, dense.folder);
+  try {
+    const weight = file.read("linear.weight", [outFeatures, inFeatures], FLOAT_DTYPES);
+    const tensors = matrixTensors("dense.linear.weight", [outFeatures, inFeatures], weight);
+    if (dense.hasBias) {
+      const bias = file.read("linear.bias", [outFeatures], FLOAT_DTYPES);
+      tensors.push(floatTensor("dense.linear.bias", [outFeatures], bias));
+    }
+    return tensors;
+  } finally {
+    file.close();
+  }
+}
