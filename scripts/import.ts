@@ -4,8 +4,9 @@ import { createHash } from "node:crypto";
 import { mkdirSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { parseArgs } from "node:util";
-import { hubSource } from "./lib/import/hub.js";
+import { hubSettings, hubSource } from "./lib/import/hub.js";
 import { importModel, MAX_LEXICAL_WEIGHT, type ImportOptions } from "./lib/import/import-model.js";
+import { progressBar } from "./lib/import/progress.js";
 import { readBack } from "./lib/import/read-back.js";
 import { folderSource, type ModelSource } from "./lib/import/source.js";
 import { PROJECT_ROOT, runAsCommand, SHIPPED_WEIGHTS, UserError } from "./project.js";
@@ -67,7 +68,9 @@ function parseFlags(args: string[]): {
   });
   const [model] = positionals;
   if (model === undefined || positionals.length > 1) {
-    throw new UserError(`expected one folder or one name on Hugging Face, got ${positionals.length}\n${USAGE}`);
+    throw new UserError(
+      `expected one folder or one name on Hugging Face, got ${positionals.length}\n${USAGE}`,
+    );
   }
   if (values.lexical !== undefined && values["no-lexical"]) {
     throw new UserError("--lexical and --no-lexical exclude each other");
@@ -98,11 +101,17 @@ function lexicalWeight(text: string | undefined): number | "default" {
 /** A folder that is there goes before a name on Hugging Face. */
 function findSource(model: string, revision: string | undefined): ModelSource {
   if (statSync(model, { throwIfNoEntry: false })?.isDirectory() === true) {
-    if (revision !== undefined) throw new UserError(`--revision is for a name on Hugging Face, and ${model} is a folder`);
+    if (revision !== undefined)
+      throw new UserError(`--revision is for a name on Hugging Face, and ${model} is a folder`);
     return folderSource(model);
   }
   if (!HUB_NAME.test(model)) {
     throw new UserError(`${model} is neither a folder nor a name on Hugging Face of the form owner/name`);
   }
-  return hubSource(model, { revision });
+  return hubSource(model, {
+    revision,
+    settings: hubSettings(process.env),
+    note: (text) => console.log(text),
+    progressBar,
+  });
 }

@@ -55,7 +55,9 @@ export async function importBert(
   }
   const { wordPiece, specialTokens } = await readTokenizer(source, folder);
   if (specialTokens === undefined) {
-    throw new UserError("tokenizer.json: post_processor: expected [CLS] A [SEP] (the BERT kind), got nothing");
+    throw new UserError(
+      "tokenizer.json: post_processor: expected [CLS] A [SEP] (the BERT kind), got nothing",
+    );
   }
   for (const token of [specialTokens.cls, specialTokens.sep]) {
     if (!wordPiece.vocabulary.includes(token)) {
@@ -104,7 +106,13 @@ async function readConfig(source: ModelSource, folder: string): Promise<BertConf
   config.oneOf("model_type", ["bert"]);
   config.oneOf("position_embedding_type", ["absolute"], "absolute");
   const activation = config.oneOf("hidden_act", ACTIVATIONS, "gelu");
-  for (const field of ["is_decoder", "add_cross_attention", "auto_map", "quantization_config", "pruned_heads"]) {
+  for (const field of [
+    "is_decoder",
+    "add_cross_attention",
+    "auto_map",
+    "quantization_config",
+    "pruned_heads",
+  ]) {
     config.mustNotAsk(field);
   }
   const hidden = config.wholeNumber("hidden_size", 8, MAX_HIDDEN, 768);
@@ -174,7 +182,10 @@ async function readTensors(
       ...matrix(`${name}.weight`, rows, columns),
       ...float(`${name}.bias`, rows),
     ];
-    const layerNorm = (name: string) => [...float(`${name}.weight`, hidden), ...float(`${name}.bias`, hidden)];
+    const layerNorm = (name: string) => [
+      ...float(`${name}.weight`, hidden),
+      ...float(`${name}.bias`, hidden),
+    ];
     /** Only the first rows of a table, where the others can never be read. */
     const firstRows = (name: string, rows: number, allRows: number) =>
       read(name, allRows, hidden).subarray(0, rows * hidden);

@@ -67,7 +67,8 @@ export async function importModel(source: ModelSource, options: ImportOptions): 
       ...model.metadata,
       normalize: String(model.normalize || lexical !== undefined),
       ...(lexical && { lexical_dim: String(lexical.dimensions), lexical_weight: String(lexical.weight) }),
-      ...(lexical && name !== source.name && { aliases: JSON.stringify({ [source.name]: model.dimensions }) }),
+      ...(lexical &&
+        name !== source.name && { aliases: JSON.stringify({ [source.name]: model.dimensions }) }),
       ...(prompts.query !== undefined && { query_prompt: prompts.query }),
       ...(prompts.document !== undefined && { document_prompt: prompts.document }),
       ...(license !== undefined && { license }),
@@ -80,7 +81,9 @@ export async function importModel(source: ModelSource, options: ImportOptions): 
       `the weights file would have ${bytes.length} bytes, but a Worker holds at most ${MAX_WEIGHTS_BYTES} (64 MiB)`,
     );
   }
-  const parts = lexical ? ` (${model.dimensions} and ${lexical.dimensions} lexical, weight ${lexical.weight})` : "";
+  const parts = lexical
+    ? ` (${model.dimensions} and ${lexical.dimensions} lexical, weight ${lexical.weight})`
+    : "";
   return { name, bytes, description: `${model.description}; ${dimensions} dimensions${parts}` };
 }
 

@@ -38,7 +38,12 @@ export async function readModules(source: ModelSource): Promise<Modules | undefi
   if (first?.kind === "StaticEmbedding") {
     const normalize = others.length === 1 && others[0]!.kind === "Normalize";
     if (others.length > 0 && !normalize) refuseOrder(list);
-    return { first: { kind: "StaticEmbedding", folder: first.folder }, pooling: "mean", dense: undefined, normalize };
+    return {
+      first: { kind: "StaticEmbedding", folder: first.folder },
+      pooling: "mean",
+      dense: undefined,
+      normalize,
+    };
   }
   const [pooling, ...rest] = others;
   if (first?.kind !== "Transformer" || pooling?.kind !== "Pooling") return refuseOrder(list);
@@ -67,10 +72,18 @@ function parseList(text: string): Module[] {
     const { type, path } = isObject(entry) ? entry : {};
     // The package has moved its modules about; the last element of the type is the module's name.
     const [, kind] = /^sentence_transformers\.(?:.+\.)?(\w+)$/.exec(String(type)) ?? [];
-    if (kind === undefined || !["Transformer", "Pooling", "Dense", "Normalize", "StaticEmbedding"].includes(kind)) {
+    if (
+      kind === undefined ||
+      !["Transformer", "Pooling", "Dense", "Normalize", "StaticEmbedding"].includes(kind)
+    ) {
       throw new UserError(`${MODULES}: module ${index}: expected one of ${SUPPORTED}, got ${shown(type)}`);
     }
-    return { kind, folder: typeof path === "string" ? path : "" };
+    if (typeof path !== "string" || path.startsWith("/") || path.split(/[\\/]/).includes("..")) {
+      throw new UserError(
+        `${MODULES}: module ${index}: path: expected a folder of the model, got ${shown(path)}`,
+      );
+    }
+    return { kind, folder: path };
   });
 }
 
@@ -122,7 +135,6 @@ async function readDense(source: ModelSource, folder: string): Promise<DenseModu
     inFeatures,
     outFeatures,
     hasBias: config.flag("bias", true),
-    activation:
-      activation ?? config.refuse("activation_function", Object.keys(ACTIVATIONS).join(" or ")),
+    activation: activation ?? config.refuse("activation_function", Object.keys(ACTIVATIONS).join(" or ")),
   };
 }

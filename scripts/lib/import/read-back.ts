@@ -1,1 +1,3 @@
-export function readBack(_: Buffer): string { return ""; }
+export function readBack(_: Buffer): string {
+  return "";
+}

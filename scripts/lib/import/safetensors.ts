@@ -111,7 +111,9 @@ function readHeader(descriptor: number, name: string): Map<string, Entry> {
     const valueBytes = DTYPES[dtype]?.bytes;
     const expected = valueBytes === undefined ? end - begin : shape.reduce((a, b) => a * b, valueBytes);
     if (end - begin !== expected || 8 + headerBytes + end > fileBytes) {
-      malformed(`tensor ${tensor}, ${dtype} ${shown(shape)}, has the bytes ${begin} to ${end} of ${fileBytes}`);
+      malformed(
+        `tensor ${tensor}, ${dtype} ${shown(shape)}, has the bytes ${begin} to ${end} of ${fileBytes}`,
+      );
     }
     entries.set(tensor, { dtype, shape, begin: 8 + headerBytes + begin, bytes: end - begin });
   }
@@ -120,7 +122,7 @@ function readHeader(descriptor: number, name: string): Map<string, Entry> {
 
 function readBytes(descriptor: number, position: number, length: number): ArrayBuffer {
   const bytes = new Uint8Array(length);
-  for (let done = 0; done < length; ) {
+  for (let done = 0; done < length;) {
     const read = readSync(descriptor, bytes, done, length - done, position + done);
     if (read === 0) throw new Error(`the file ended at byte ${position + done}`);
     done += read;

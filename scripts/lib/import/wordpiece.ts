@@ -217,7 +217,9 @@ function refuseContradiction(config: JsonFile, field: string, other: string, val
 
 function inOrderOfIds(file: string, vocabulary: unknown): string[] {
   if (!isObject(vocabulary)) {
-    throw new UserError(`${file}: model.vocab: expected an object of tokens and ids, got ${shown(vocabulary)}`);
+    throw new UserError(
+      `${file}: model.vocab: expected an object of tokens and ids, got ${shown(vocabulary)}`,
+    );
   }
   const tokens: string[] = [];
   const count = Object.keys(vocabulary).length;
