@@ -812,7 +812,7 @@ describe("what is not supported is refused by name", () => {
       "embedding.weight": { dtype: "F32", shape: [60_000, 1120], values: table },
     });
     await assert.rejects(imported(files), {
-      message: "the weights file would have 67849616 bytes, but a Worker holds at most 67108864 (64 MiB)",
+      message: "the weights file would have 67849609 bytes, but a Worker holds at most 67108864 (64 MiB)",
     });
   });
 

@@ -272,8 +272,10 @@ class Repository {
             bar.set(present());
           }
         } catch (error) {
-          if (error instanceof UserError) throw error;
-          throw new Unreachable(`the download of ${path} broke off at ${present()} of ${bytes} bytes`);
+          if (error instanceof UserError && !(error instanceof Unreachable)) throw error;
+          throw new Unreachable(
+            `the download of ${path} broke off at ${present()} of ${bytes} bytes; the same command goes on from there`,
+          );
         } finally {
           clearTimeout(timer);
         }
