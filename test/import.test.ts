@@ -9,6 +9,7 @@ import { SHIPPED_WEIGHTS, UserError } from "../scripts/project.js";
 import {
   bertFiles,
   bertTensors,
+  readWeightsFile,
   safetensors,
   tokenizerJson,
   VOCABULARY,
@@ -17,29 +18,6 @@ import {
   type Json,
   type Tensors,
 } from "./tiny-models.js";
-
-interface Read {
-  metadata: Record<string, string>;
-  tensors: Map<string, { dtype: string; shape: number[]; start: number; bytes: Buffer }>;
-}
-
-/** Reads the container by what model/FORMAT.md says of it. */
-function read(file: Buffer): Read {
-  const headerBytes = Number(file.readBigUInt64LE(0));
-  const { __metadata__: metadata, ...entries } = JSON.parse(
-    file.toString("utf8", 8, 8 + headerBytes),
-  ) as Json;
-  const tensors: Read["tensors"] = new Map();
-  let end = 8 + headerBytes;
-  for (const [name, { dtype, shape, data_offsets: offsets }] of Object.entries(entries)) {
-    const start = 8 + headerBytes + offsets[0];
-    assert.equal(start, end, `${name} begins where the tensor before it ends`);
-    end = 8 + headerBytes + offsets[1];
-    tensors.set(name, { dtype, shape, start, bytes: file.subarray(start, end) });
-  }
-  assert.equal(end, file.length);
-  return { metadata, tensors };
-}
 
 const floats = (bytes: Buffer) =>
   Array.from({ length: bytes.length / 4 }, (_, index) => bytes.readFloatLE(4 * index));
@@ -56,7 +34,7 @@ async function imported(files: Files, options: Partial<ImportOptions> = {}, name
       note: (text) => notes.push(text),
       ...options,
     });
-    return { ...file, ...read(file.bytes), notes };
+    return { ...file, ...readWeightsFile(file.bytes), notes };
   } finally {
     remove();
   }

@@ -1,4 +1,6 @@
-// Tiny model folders with random weights, of the form in which sentence-transformers and model2vec save theirs.
+// Tiny model folders with random weights, of the form in which sentence-transformers and model2vec save theirs;
+// and a reader of what becomes of them.
+import assert from "node:assert/strict";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -187,6 +189,29 @@ function halfBits(value: number): number {
   if (magnitude < 2 ** -14) return sign | (magnitude / 2 ** -24);
   const exponent = Math.floor(Math.log2(magnitude));
   return sign | ((exponent + 15) << 10) | ((magnitude / 2 ** exponent - 1) * 1024);
+}
+
+export interface ReadWeightsFile {
+  metadata: Record<string, string>;
+  tensors: Map<string, { dtype: string; shape: number[]; start: number; bytes: Buffer }>;
+}
+
+/** Reads the container by what model/FORMAT.md says of it. */
+export function readWeightsFile(file: Buffer): ReadWeightsFile {
+  const headerBytes = Number(file.readBigUInt64LE(0));
+  const { __metadata__: metadata, ...entries } = JSON.parse(
+    file.toString("utf8", 8, 8 + headerBytes),
+  ) as Json;
+  const tensors: ReadWeightsFile["tensors"] = new Map();
+  let end = 8 + headerBytes;
+  for (const [name, { dtype, shape, data_offsets: offsets }] of Object.entries(entries)) {
+    const start = 8 + headerBytes + offsets[0];
+    assert.equal(start, end, `${name} begins where the tensor before it ends`);
+    end = 8 + headerBytes + offsets[1];
+    tensors.set(name, { dtype, shape, start, bytes: file.subarray(start, end) });
+  }
+  assert.equal(end, file.length);
+  return { metadata, tensors };
 }
 
 export interface TinyFolder {
