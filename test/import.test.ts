@@ -124,7 +124,7 @@ describe("the weights file of a BERT", () => {
     assert.deepEqual(tensors.get("embeddings.position_embeddings.weight")!.shape, [8, 16]);
     assert.deepEqual(tensors.get("embeddings.token_type_embeddings.weight")!.shape, [1, 16]);
     assert.deepEqual(tensors.get("embeddings.word_embeddings.weight")!.shape, [11, 16]);
-    assert.deepEqual(tensors.get(`${layer}.intermediate.dense.weight`)!.shape, [3, 8, 8, 2]);
+    assert.deepEqual(tensors.get(`${layer}.intermediate.dense.weight`)!.shape, [3, 8, 4, 2, 2]);
     assert.equal(tensors.get("vocabulary")!.bytes.toString(), VOCABULARY.join("\n"));
   });
 
@@ -140,10 +140,12 @@ describe("the weights file of a BERT", () => {
 
     const { shape, bytes } = tensors.get("encoder.layer.0.attention.self.query.weight")!;
     const scales = floats(tensors.get("encoder.layer.0.attention.self.query.weight.scales")!.bytes);
-    assert.deepEqual(shape, [2, 8, 8, 2]);
+    assert.deepEqual(shape, [2, 8, 4, 2, 2]);
     const level = (row: number, column: number) => {
-      const place = [Math.floor(row / 8), Math.floor(column / 2), row % 8, column % 2];
-      return bytes.readInt8(place.reduce((sum, index, axis) => sum * shape[axis]! + index, 0));
+      const pair = Math.floor(row / 8) * 8 + Math.floor(column / 2);
+      // Row r + 4 of a panel shares a 16-bit number with row r: 256 of the one, and 128 + the other.
+      const shared = bytes.readInt16LE(16 * pair + 4 * (row % 4) + 2 * (column % 2));
+      return row % 8 < 4 ? (shared & 0xff) - 128 : shared >> 8;
     };
     const levels = (row: number) => Array.from({ length: 16 }, (_, column) => level(row, column));
     assert.deepEqual(levels(9), [127, 0, 2, 2, 0, -2, -2, 126, 0, -1, 0, 1, -127, 3, 4, 5]);
@@ -217,7 +219,7 @@ describe("the weights file of a BERT", () => {
     assert.equal(metadata["dense_activation"], "tanh");
     assert.equal(metadata["pooling"], "cls");
     assert.equal(metadata["normalize"], "false");
-    assert.deepEqual(tensors.get("dense.linear.weight")!.shape, [1, 8, 8, 2]);
+    assert.deepEqual(tensors.get("dense.linear.weight")!.shape, [1, 8, 4, 2, 2]);
     assert.deepEqual(floats(tensors.get("dense.linear.bias")!.bytes), values.slice(0, 8));
     assert.equal(
       description,

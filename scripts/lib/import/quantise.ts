@@ -5,9 +5,13 @@ const LARGEST_LEVEL = 127;
 /** Added and taken away again, rounds an f64 below 2^51 to a whole number, halves to the even one. */
 const ROUNDING = 1.5 * 2 ** 52;
 
-/** Rows of an I8 panel, and columns that lie beside each other in it. */
-export const PANEL_ROWS = 8;
-export const PANEL_COLUMNS = 2;
+/** A panel has eight rows, and of each two columns that lie beside each other. */
+const PANEL_ROWS = 8;
+const PANEL_COLUMNS = 2;
+/** Row r + 4 of a panel lies in the upper bytes of the 16-bit numbers of which row r has the lower ones. */
+const HALF_PANEL_ROWS = 4;
+/** Turns a signed byte into an unsigned one that is 128 larger. */
+const TOP_BIT = 0x80;
 
 export interface QuantisedRows {
   /** [rows, columns], row-major. */
@@ -35,15 +39,25 @@ export function quantiseRows(values: Float32Array, rows: number, columns: number
   return { levels, scales };
 }
 
-/** [rows, columns] to [rows / 8, columns / 2, 8, 2]: what one step of the kernel multiplies lies in 16 bytes. */
+/** The shape of a matrix [rows, columns] in panels: panel, pair of columns, row of a half, column of the pair, half. */
+export function panelShape(rows: number, columns: number): number[] {
+  const halves = PANEL_ROWS / HALF_PANEL_ROWS;
+  return [rows / PANEL_ROWS, columns / PANEL_COLUMNS, HALF_PANEL_ROWS, PANEL_COLUMNS, halves];
+}
+
+/**
+ * What one step of the kernel multiplies lies in 16 bytes, and is loaded at once: read as 16-bit numbers they are
+ * 256 x the level of row r + 4, plus 128 + the level of row r.
+ */
 export function inPanels(levels: Int8Array, rows: number, columns: number): Int8Array {
   const panels = new Int8Array(levels.length);
   let next = 0;
   for (let top = 0; top < rows; top += PANEL_ROWS) {
     for (let left = 0; left < columns; left += PANEL_COLUMNS) {
-      for (let row = top; row < top + PANEL_ROWS; row++) {
+      for (let row = top; row < top + HALF_PANEL_ROWS; row++) {
         for (let column = left; column < left + PANEL_COLUMNS; column++) {
-          panels[next++] = levels[row * columns + column]!;
+          panels[next++] = levels[row * columns + column]! ^ TOP_BIT;
+          panels[next++] = levels[(row + HALF_PANEL_ROWS) * columns + column]!;
         }
       }
     }

@@ -1,5 +1,5 @@
 // Puts tensors and metadata into the extended container that model/FORMAT.md describes.
-import { inPanels, PANEL_COLUMNS, PANEL_ROWS, quantiseRows } from "./quantise.js";
+import { inPanels, panelShape, quantiseRows } from "./quantise.js";
 
 /** F32 and I8 tensors start at multiples of this, so that they can be read in place. */
 const ALIGNMENT = 16;
@@ -73,11 +73,10 @@ export function matrixTensors(
   values: Float32Array,
 ): WeightsTensor[] {
   const { levels, scales } = quantiseRows(values, rows, columns);
-  const shape = [rows / PANEL_ROWS, columns / PANEL_COLUMNS, PANEL_ROWS, PANEL_COLUMNS];
   const panels = inPanels(levels, rows, columns);
   return [
     floatTensor(`${name}.scales`, [rows], scales),
-    { name, dtype: "I8", shape, bytes: bytesOf(panels) },
+    { name, dtype: "I8", shape: panelShape(rows, columns), bytes: bytesOf(panels) },
   ];
 }
 
