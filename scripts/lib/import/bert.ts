@@ -12,9 +12,8 @@ import { readTokenizer, tokenizerMetadata, vocabularyTensor, type WordPiece } fr
 
 const MAX_LAYERS = 24;
 const MAX_HIDDEN = 1024;
-/** With 8-bit weights and 12-bit activations so many products fit in a sum of 32 bits. */
-const MAX_INTERMEDIATE = 8192;
-const MAX_POSITIONS = 8192;
+/** What the embedder's sums and buffers are made for. */
+const MAX_ROW_VALUES = 4096;
 /** [CLS], a word piece, [SEP]. */
 const MIN_POSITIONS = 3;
 const ACTIVATIONS = ["gelu", "gelu_new", "relu"] as const;
@@ -122,7 +121,7 @@ async function readConfig(source: ModelSource, folder: string): Promise<BertConf
   if (config.has("embedding_size") && config.fields["embedding_size"] !== hidden) {
     config.refuse("embedding_size", `hidden_size, ${hidden}`);
   }
-  const intermediate = config.wholeNumber("intermediate_size", 8, MAX_INTERMEDIATE, 3072);
+  const intermediate = config.wholeNumber("intermediate_size", 8, MAX_ROW_VALUES, 3072);
   if (intermediate % 8 !== 0) config.refuse("intermediate_size", "a multiple of 8");
   const layerNormEpsilon = config.has("layer_norm_eps") ? config.fields["layer_norm_eps"] : 1e-12;
   if (typeof layerNormEpsilon !== "number" || !(layerNormEpsilon > 0 && layerNormEpsilon < 1)) {
@@ -134,7 +133,7 @@ async function readConfig(source: ModelSource, folder: string): Promise<BertConf
     intermediate,
     layers: config.wholeNumber("num_hidden_layers", 1, MAX_LAYERS, 12),
     heads,
-    positions: config.wholeNumber("max_position_embeddings", MIN_POSITIONS, MAX_POSITIONS, 512),
+    positions: config.wholeNumber("max_position_embeddings", MIN_POSITIONS, 2 ** 24, 512),
     activation,
     layerNormEpsilon,
   };
@@ -155,7 +154,7 @@ async function readMaxTokens(
   const stated = file.has("max_seq_length")
     ? file.wholeNumber("max_seq_length", MIN_POSITIONS, 2 ** 31)
     : (wordPiece.modelMaxLength ?? config.positions);
-  return Math.min(stated, config.positions);
+  return Math.min(stated, config.positions, MAX_ROW_VALUES);
 }
 
 async function readTensors(
@@ -251,12 +250,13 @@ async function readDenseTensors(source: ModelSource, dense: DenseModule): Promis
   const file = await openWeights(source, dense.folder);
   try {
     const weight = file.read("linear.weight", [outFeatures, inFeatures], FLOAT_DTYPES);
-    const tensors = matrixTensors("dense.linear.weight", [outFeatures, inFeatures], weight);
-    if (dense.hasBias) {
-      const bias = file.read("linear.bias", [outFeatures], FLOAT_DTYPES);
-      tensors.push(floatTensor("dense.linear.bias", [outFeatures], bias));
-    }
-    return tensors;
+    const bias = dense.hasBias
+      ? file.read("linear.bias", [outFeatures], FLOAT_DTYPES)
+      : new Float32Array(outFeatures);
+    return [
+      ...matrixTensors("dense.linear.weight", [outFeatures, inFeatures], weight),
+      floatTensor("dense.linear.bias", [outFeatures], bias),
+    ];
   } finally {
     file.close();
   }

@@ -116,7 +116,7 @@ function fromTokenizerJson(
     chineseChars: normalizer.flag("handle_chinese_chars", true),
     unknownToken: model.text("unk_token", specials.unk_token),
     continuingPrefix: model.text("continuing_subword_prefix", "##"),
-    maxWordCharacters: model.wholeNumber("max_input_chars_per_word", 1, 10_000, 100),
+    maxWordCharacters: model.wholeNumber("max_input_chars_per_word", 1, 1000, 100),
     truncation: truncationOf(tokenizer),
     modelMaxLength: modelMaxLength(config),
   };
