@@ -1,7 +1,7 @@
 // Makes a weights file of a sentence-transformers or model2vec model: `npm run import -- FOLDER`, or
 // `npm run import -- owner/name` for one on Hugging Face. Needs neither Python nor Rust.
 import { createHash } from "node:crypto";
-import { mkdirSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { parseArgs } from "node:util";
 import { hubSettings, hubSource } from "./lib/import/hub.js";
@@ -13,7 +13,8 @@ import { PROJECT_ROOT, runAsCommand, SHIPPED_WEIGHTS, UserError } from "./projec
 import { weightsVersion } from "./weights.js";
 
 const USAGE = `npm run import -- FOLDER | OWNER/NAME [--out FILE] [--lexical WEIGHT | --no-lexical] [--name NAME]
-    [--revision REVISION] [--query-prompt TEXT] [--document-prompt TEXT]`;
+    [--revision REVISION] [--query-prompt TEXT] [--document-prompt TEXT]
+    [--calibrate FILE]`;
 /** Where imported models go when nothing else is said; ignored by git. */
 const IMPORTED_FOLDER = join(PROJECT_ROOT, "model", "imported");
 /** Workers KV holds at most this much in one value; a longer file is stored in parts. */
@@ -64,6 +65,7 @@ function parseFlags(args: string[]): {
       revision: { type: "string" },
       "query-prompt": { type: "string" },
       "document-prompt": { type: "string" },
+      calibrate: { type: "string" },
     },
   });
   const [model] = positionals;
@@ -84,9 +86,20 @@ function parseFlags(args: string[]): {
       lexicalFrom: SHIPPED_WEIGHTS,
       name: values.name,
       prompts: { query: values["query-prompt"], document: values["document-prompt"] },
+      calibrationTexts: values.calibrate === undefined ? undefined : linesOf(values.calibrate),
       note: (text) => console.log(text),
     },
   };
+}
+
+/** The texts of a file, one in a line. */
+function linesOf(path: string): string[] {
+  if (!existsSync(path)) throw new UserError(`--calibrate: there is no file ${path}`);
+  const lines = readFileSync(path, "utf8")
+    .split(/\r?\n/)
+    .filter((line) => line.trim() !== "");
+  if (lines.length === 0) throw new UserError(`--calibrate: ${path} has no text`);
+  return lines;
 }
 
 function lexicalWeight(text: string | undefined): number | "default" {

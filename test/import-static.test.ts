@@ -41,6 +41,7 @@ async function imported(files: Files) {
       lexicalFrom: SHIPPED_WEIGHTS,
       name: undefined,
       prompts: { query: undefined, document: undefined },
+      calibrationTexts: undefined,
       note: (text) => notes.push(text),
     });
     return { ...file, ...readWeightsFile(file.bytes), notes };

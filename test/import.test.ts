@@ -31,6 +31,7 @@ async function imported(files: Files, options: Partial<ImportOptions> = {}, name
       lexicalFrom: SHIPPED_WEIGHTS,
       name: undefined,
       prompts: { query: undefined, document: undefined },
+      calibrationTexts: undefined,
       note: (text) => notes.push(text),
       ...options,
     });

@@ -1,9 +1,11 @@
 // A sentence-transformers folder of a BERT: its configuration, checked, and its tensors, quantised.
 // Names and defaults are those of transformers' BertConfig and BertModel.
 import { UserError } from "../../project.js";
+import { calibrationIds, readTexts } from "./calibration.js";
 import { JsonFile, shown } from "./json-file.js";
 import type { Imported } from "./import-model.js";
 import type { DenseModule, Modules, Pooling } from "./modules.js";
+import { quantiseRows, quantiseRowsForInputs, type QuantisedRows } from "./quantise.js";
 import { FLOAT_DTYPES, SafetensorsFile } from "./safetensors.js";
 import { inModule, jsonOf, type ModelSource } from "./source.js";
 import { floatTensor, matrixTensors, tableTensors, type WeightsTensor } from "./weights-file.js";
@@ -17,8 +19,13 @@ const MAX_ROW_VALUES = 4096;
 /** [CLS], a word piece, [SEP]. */
 const MIN_POSITIONS = 3;
 const ACTIVATIONS = ["gelu", "gelu_new", "relu"] as const;
+const WORDS = "embeddings.word_embeddings.weight";
+const POSITIONS = "embeddings.position_embeddings.weight";
+const TOKEN_TYPES = "embeddings.token_type_embeddings.weight";
 /** What BertModel has beside the embedding: the pooler and the heads of pre-training, and a constant. */
 const NOT_NEEDED = /^(pooler\.|cls\.|embeddings\.position_ids$)/;
+
+export type Activation = (typeof ACTIVATIONS)[number];
 
 interface BertConfig {
   vocabularyRows: number;
@@ -27,13 +34,14 @@ interface BertConfig {
   layers: number;
   heads: number;
   positions: number;
-  activation: (typeof ACTIVATIONS)[number];
+  activation: Activation;
   layerNormEpsilon: number;
 }
 
 export async function importBert(
   source: ModelSource,
   modules: Modules | undefined,
+  calibrationTexts: string[] | undefined,
   note: (text: string) => void,
 ): Promise<Imported> {
   if (modules === undefined) {
@@ -69,7 +77,9 @@ export async function importBert(
       `the vocabulary has ${wordPiece.vocabulary.length} tokens, but config.json: vocab_size is ${config.vocabularyRows}`,
     );
   }
-  const tensors = await readTensors(source, folder, config, wordPiece, maxTokens, dense);
+  const calibration =
+    calibrationTexts && calibrationIds(calibrationTexts, wordPiece, specialTokens, maxTokens);
+  const tensors = await readTensors(source, folder, config, wordPiece, maxTokens, dense, calibration);
   const dimensions = dense?.outFeatures ?? config.hidden;
   return {
     architecture: "bert",
@@ -164,72 +174,88 @@ async function readTensors(
   wordPiece: WordPiece,
   maxTokens: number,
   dense: DenseModule | undefined,
+  calibration: number[][] | undefined,
 ): Promise<WeightsTensor[]> {
-  const { hidden, intermediate } = config;
+  const { hidden, layers } = config;
   const file = await openWeights(source, folder);
   try {
     const names = namesInFile(file);
-    const taken = new Set<string>();
-    const read = (name: string, ...shape: number[]): Float32Array => {
-      taken.add(name);
-      return file.read(names.get(name) ?? name, shape);
-    };
-    const float = (name: string, ...shape: number[]) => [floatTensor(name, shape, read(name, ...shape))];
-    const matrix = (name: string, rows: number, columns: number) =>
-      matrixTensors(name, [rows, columns], read(name, rows, columns));
-    const linear = (name: string, rows: number, columns: number) => [
-      ...matrix(`${name}.weight`, rows, columns),
-      ...float(`${name}.bias`, rows),
-    ];
-    const layerNorm = (name: string) => [
-      ...float(`${name}.weight`, hidden),
-      ...float(`${name}.bias`, hidden),
-    ];
-    /** Only the first rows of a table, where the others can never be read. */
-    const firstRows = (name: string, rows: number, allRows: number) =>
-      read(name, allRows, hidden).subarray(0, rows * hidden);
-
-    const words = "embeddings.word_embeddings.weight";
-    const rows = wordPiece.vocabulary.length;
-    const positions = "embeddings.position_embeddings.weight";
-    const tokenTypes = "embeddings.token_type_embeddings.weight";
-    const [tokenTypeRows = 1] = file.shape(names.get(tokenTypes) ?? "") ?? [];
-    const tensors = [
-      ...tableTensors(
-        words,
-        `${words}.scales`,
-        [rows, hidden],
-        firstRows(words, rows, config.vocabularyRows),
-      ),
-      floatTensor(positions, [maxTokens, hidden], firstRows(positions, maxTokens, config.positions)),
-      // A text is one segment, number 0.
-      floatTensor(tokenTypes, [1, hidden], firstRows(tokenTypes, 1, tokenTypeRows)),
-      ...layerNorm("embeddings.LayerNorm"),
-    ];
-    for (let layer = 0; layer < config.layers; layer++) {
-      const prefix = `encoder.layer.${layer}`;
-      tensors.push(
-        ...linear(`${prefix}.attention.self.query`, hidden, hidden),
-        ...linear(`${prefix}.attention.self.key`, hidden, hidden),
-        ...linear(`${prefix}.attention.self.value`, hidden, hidden),
-        ...linear(`${prefix}.attention.output.dense`, hidden, hidden),
-        ...layerNorm(`${prefix}.attention.output.LayerNorm`),
-        ...linear(`${prefix}.intermediate.dense`, intermediate, hidden),
-        ...linear(`${prefix}.output.dense`, hidden, intermediate),
-        ...layerNorm(`${prefix}.output.LayerNorm`),
-      );
-    }
+    const shapes = shapesOf(config, file.shape(names.get(TOKEN_TYPES) ?? "")?.[0] ?? 1);
+    const values = new Map<string, Float32Array>();
+    for (const [name, shape] of shapes) values.set(name, file.read(names.get(name) ?? name, shape));
     for (const [name, inFile] of names) {
-      if (!taken.has(name) && !NOT_NEEDED.test(name)) {
+      if (!shapes.has(name) && !NOT_NEEDED.test(name)) {
         throw new UserError(
-          `model.safetensors: tensor ${inFile}: a BertModel of ${config.layers} layers has no such tensor`,
+          `model.safetensors: tensor ${inFile}: a BertModel of ${layers} layers has no such tensor`,
         );
       }
+    }
+    const rounded = roundedMatrices(config, shapes, values, calibration);
+    const tensors: WeightsTensor[] = [];
+    for (const [name, shape] of shapes) {
+      const matrix = rounded.get(name);
+      // Only the first rows of a table, where the others can never be read. A text is one segment, number 0.
+      const rows = { [WORDS]: wordPiece.vocabulary.length, [POSITIONS]: maxTokens, [TOKEN_TYPES]: 1 }[name];
+      const kept = values.get(name)!.subarray(0, rows === undefined ? undefined : rows * hidden);
+      if (matrix !== undefined) tensors.push(...matrixTensors(name, shape as [number, number], matrix));
+      else if (name === WORDS) tensors.push(...tableTensors(name, `${name}.scales`, [rows!, hidden], kept));
+      else tensors.push(floatTensor(name, rows === undefined ? shape : [rows, hidden], kept));
     }
     return dense === undefined ? tensors : [...tensors, ...(await readDenseTensors(source, dense))];
   } finally {
     file.close();
   }
+}
+
+/** All tensors that a BertModel needs, by their names there. */
+function shapesOf(config: BertConfig, tokenTypeRows: number): Map<string, number[]> {
+  const { hidden, intermediate } = config;
+  const shapes = new Map<string, number[]>();
+  const linear = (name: string, rows: number, columns: number) =>
+    shapes.set(`${name}.weight`, [rows, columns]).set(`${name}.bias`, [rows]);
+  const layerNorm = (name: string) => shapes.set(`${name}.weight`, [hidden]).set(`${name}.bias`, [hidden]);
+  shapes.set(WORDS, [config.vocabularyRows, hidden]);
+  shapes.set(POSITIONS, [config.positions, hidden]);
+  shapes.set(TOKEN_TYPES, [tokenTypeRows, hidden]);
+  layerNorm("embeddings.LayerNorm");
+  for (let layer = 0; layer < config.layers; layer++) {
+    const name = `encoder.layer.${layer}`;
+    linear(`${name}.attention.self.query`, hidden, hidden);
+    linear(`${name}.attention.self.key`, hidden, hidden);
+    linear(`${name}.attention.self.value`, hidden, hidden);
+    linear(`${name}.attention.output.dense`, hidden, hidden);
+    layerNorm(`${name}.attention.output.LayerNorm`);
+    linear(`${name}.intermediate.dense`, intermediate, hidden);
+    linear(`${name}.output.dense`, hidden, intermediate);
+    layerNorm(`${name}.output.LayerNorm`);
+  }
+  return shapes;
+}
+
+/** The matrices of the layers in 8 bits: rounded to the nearest, or as suits the texts of the calibration. */
+function roundedMatrices(
+  config: BertConfig,
+  shapes: Map<string, number[]>,
+  values: Map<string, Float32Array>,
+  calibration: number[][] | undefined,
+): Map<string, QuantisedRows> {
+  const rounded = new Map<string, QuantisedRows>();
+  const matrices = [...shapes].filter(([name, { length }]) => length === 2 && name.startsWith("encoder."));
+  const round = (layer: string, quantise: (name: string, rows: number, columns: number) => QuantisedRows) => {
+    for (const [name, [rows, columns]] of matrices) {
+      if (name.startsWith(layer)) rounded.set(name, quantise(name, rows!, columns!));
+    }
+  };
+  if (calibration === undefined) {
+    round("", (name, rows, columns) => quantiseRows(values.get(name)!, rows, columns));
+  } else {
+    readTexts(calibration, { ...config, values: (name) => values.get(name)! }, (layer, inputs) =>
+      round(`encoder.layer.${layer}.`, (name, rows, columns) =>
+        quantiseRowsForInputs(values.get(name)!, rows, columns, inputs(name)),
+      ),
+    );
+  }
+  return rounded;
 }
 
 /** Names as BertModel has them, and what they are in the file: under `bert.`, or with TensorFlow's names of a layer norm. */
@@ -254,7 +280,11 @@ async function readDenseTensors(source: ModelSource, dense: DenseModule): Promis
       ? file.read("linear.bias", [outFeatures], FLOAT_DTYPES)
       : new Float32Array(outFeatures);
     return [
-      ...matrixTensors("dense.linear.weight", [outFeatures, inFeatures], weight),
+      ...matrixTensors(
+        "dense.linear.weight",
+        [outFeatures, inFeatures],
+        quantiseRows(weight, outFeatures, inFeatures),
+      ),
       floatTensor("dense.linear.bias", [outFeatures], bias),
     ];
   } finally {

@@ -40,6 +40,8 @@ export interface ImportOptions {
   lexicalFrom: string;
   name: string | undefined;
   prompts: Prompts;
+  /** Texts of the kind that will be embedded, for rounding that takes them into account. */
+  calibrationTexts: string[] | undefined;
   note: (text: string) => void;
 }
 
@@ -51,7 +53,7 @@ export interface ImportedFile {
 
 export async function importModel(source: ModelSource, options: ImportOptions): Promise<ImportedFile> {
   const name = modelName(source, options);
-  const model = await readModel(source, options.note);
+  const model = await readModel(source, options);
   const prompts = await readPrompts(source, options.prompts, options.note);
   const lexical = lexicalPart(model, options);
   if (lexical !== undefined && !model.normalize) {
@@ -100,12 +102,12 @@ function modelName(source: ModelSource, { name, lexical }: ImportOptions): strin
   return chosen;
 }
 
-async function readModel(source: ModelSource, note: (text: string) => void): Promise<Imported> {
+async function readModel(source: ModelSource, { calibrationTexts, note }: ImportOptions): Promise<Imported> {
   const modules = await readModules(source);
   if (modules?.first.kind === "StaticEmbedding") {
     return importStatic(source, modules.first.folder, modules.normalize, note);
   }
-  if (modules !== undefined) return importBert(source, modules, note);
+  if (modules !== undefined) return importBert(source, modules, calibrationTexts, note);
   const config = await jsonOf(source, "config.json");
   if (config === undefined) {
     throw new UserError("neither modules.json nor config.json is there: this is not a model's folder");
@@ -114,7 +116,7 @@ async function readModel(source: ModelSource, note: (text: string) => void): Pro
     case "model2vec":
       return importStatic(source, "", false, note);
     case "bert":
-      return importBert(source, undefined, note);
+      return importBert(source, undefined, calibrationTexts, note);
     default:
       return config.refuse("model_type", oneOf(["bert", "model2vec"]));
   }

@@ -1,5 +1,5 @@
 // Puts tensors and metadata into the extended container that model/FORMAT.md describes.
-import { inPanels, panelShape, quantiseRows } from "./quantise.js";
+import { inPanels, panelShape, quantiseRows, type QuantisedRows } from "./quantise.js";
 
 /** F32 and I8 tensors start at multiples of this, so that they can be read in place. */
 const ALIGNMENT = 16;
@@ -70,9 +70,8 @@ export function tableTensors(
 export function matrixTensors(
   name: string,
   [rows, columns]: [number, number],
-  values: Float32Array,
+  { levels, scales }: QuantisedRows,
 ): WeightsTensor[] {
-  const { levels, scales } = quantiseRows(values, rows, columns);
   const panels = inPanels(levels, rows, columns);
   return [
     floatTensor(`${name}.scales`, [rows], scales),
