@@ -47,7 +47,8 @@ const KINSHIP: Kin[] = [
   },
   {
     paths: /^(\/v1)?\/embeddings(\/v1)?\/embeddings$/,
-    hint: (base) => `The base URL ends before /embeddings, which clients add by themselves: set it to ${base}.`,
+    hint: (base) =>
+      `The base URL ends before /embeddings, which clients add by themselves: set it to ${base}.`,
   },
   {
     paths: /^\/(embeddings|models)(\/|$)/,
@@ -89,7 +90,8 @@ const KINSHIP: Kin[] = [
     hint: (base) => `This endpoint makes embeddings and nothing else: POST ${base}/embeddings.`,
   },
   {
-    paths: /^\/v1\/(health|openapi\.json)$|^\/(healthz|livez|readyz|ping|status|v1\/healthz|docs|redoc|swagger|openapi|openapi\.ya?ml)$/,
+    paths:
+      /^\/v1\/(health|openapi\.json)$|^\/(healthz|livez|readyz|ping|status|v1\/healthz|docs|redoc|swagger|openapi|openapi\.ya?ml)$/,
     hint: (base) =>
       `${withoutV1(base)}/health says whether the model can be used, ${withoutV1(base)}/openapi.json describes the API.`,
   },
