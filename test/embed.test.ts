@@ -553,7 +553,7 @@ it("npm run embed holds a large file's rows in a small heap, for each format", (
       await embedWell([path, "--url", endpoint.url, "--out", out, "--batch", "1000"], {
         NODE_OPTIONS: "--max-old-space-size=100",
       });
-      assert.ok(statSync(out).size > 1e6);
+      assert.ok(statSync(out).size > 3e5);
     }
     const { shape, values } = readNpy(join(folder, "large.npy"));
     assert.deepEqual(shape, [40_000, 2]);

@@ -1,5 +1,4 @@
 // Markdown in passages that are small enough for a vector to say what they are about.
-import type { RootContent } from "mdast";
 import { fromMarkdown } from "mdast-util-from-markdown";
 import { toString } from "mdast-util-to-string";
 
@@ -18,7 +17,7 @@ export interface Passage {
 export function passagesOf(markdown: string): Passage[] {
   const passages: Passage[] = [];
   const headings: string[] = [];
-  let blocks: RootContent[] = [];
+  let blocks: ReturnType<typeof fromMarkdown>["children"] = [];
   let words = 0;
 
   const finish = (): void => {
