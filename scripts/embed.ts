@@ -10,7 +10,7 @@ import { type Found, Journal, type JournalRecord, type Settings } from "./lib/em
 import { type OutputRow, writerFor } from "./lib/embed/output.js";
 import { duration, number, Progress } from "./lib/embed/progress.js";
 import { openSource, type Row, type Source, survey } from "./lib/embed/source.js";
-import { runAsCommand, UserError } from "./project.js";
+import { runAsCommand, UserError } from "./lib/project.js";
 
 const DEFAULT_URL = "http://localhost:8787";
 /** The first model of this project's endpoints answers to any name that they do not list. */

@@ -1,5 +1,5 @@
 /** Bodies that were compressed on their way. Of the codings that HTTP knows, workerd can take one back: gzip. */
-import { ApiError, quoted } from "../validation";
+import { ApiError, quoted } from "./errors";
 
 /** deflate cannot turn one byte into more than 1032: a slice never gives more than 4 MiB at once. */
 const SLICE_BYTES = 4096;
@@ -27,21 +27,17 @@ export function contentEncodingOf(header: string | null): "identity" | "gzip" {
 /**
  * What an upload holds, in pieces of at most 64 KiB, each made when it is asked for. DecompressionStream takes in all
  * that it is given and keeps what came out until it is read, however much that is: it is given a slice at a time, so
- * that who counts the pieces and stops has never paid for more than one slice too many. The upload stays its reader's.
+ * that who counts the pieces and stops has never paid for more than one slice too many.
  */
-export async function* gunzipped(
-  upload: ReadableStreamDefaultReader<Uint8Array>,
-): AsyncGenerator<Uint8Array, void> {
+export async function* gunzipped(upload: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void> {
   const { readable, writable } = new DecompressionStream("gzip");
   const writer = writable.getWriter();
   const reader = readable.getReader({ mode: "byob" });
   let next = readPiece(reader);
   try {
-    for (;;) {
-      const { value, done } = await upload.read();
-      if (done) break;
-      for (let start = 0; start < value.byteLength; start += SLICE_BYTES) {
-        await writer.write(value.subarray(start, start + SLICE_BYTES));
+    for await (const chunk of upload) {
+      for (let start = 0; start < chunk.byteLength; start += SLICE_BYTES) {
+        await writer.write(chunk.subarray(start, start + SLICE_BYTES));
         for (;;) {
           // What came out of the slice is there by the next turn. A slice may also give nothing.
           await scheduler.wait(0);

@@ -25,7 +25,8 @@ export default {
       const status = asked.error.code === "model_unavailable" ? 503 : 400;
       return Response.json({ error: asked.error.message }, { status });
     }
-    if (asked.empty.length > 0) return Response.json({ error: "There is no word in the question." }, { status: 400 });
+    if (asked.empty.length > 0)
+      return Response.json({ error: "There is no word in the question." }, { status: 400 });
 
     if (index?.version !== asked.version) {
       const embedded = await env.EMBEDDINGS.embed(TEXTS, { inputType: "document" });

@@ -42,12 +42,21 @@ export default function makeBinding({ DIMENSIONS: dimensions, METRIC: metric }) 
     },
     async query(vector, options = {}) {
       work();
-      const { topK = DEFAULT_RESULTS, namespace, returnValues = false, returnMetadata = "none", filter } = options;
+      const {
+        topK = DEFAULT_RESULTS,
+        namespace,
+        returnValues = false,
+        returnMetadata = "none",
+        filter,
+      } = options;
       refuseIf(filter !== undefined, "filters are not kept here");
       checkValues(vector, "the query");
       const returnsMore = returnValues || returnMetadata === "all" || returnMetadata === true;
       const max = returnsMore ? MAX_RESULTS_WITH_VALUES_OR_METADATA : MAX_RESULTS;
-      refuseIf(!Number.isInteger(topK) || topK < 1 || topK > max, `topK must be from 1 to ${max}, got ${topK}`);
+      refuseIf(
+        !Number.isInteger(topK) || topK < 1 || topK > max,
+        `topK must be from 1 to ${max}, got ${topK}`,
+      );
       const matches = [...vectors.values()]
         .filter((candidate) => namespace === undefined || candidate.namespace === namespace)
         .map(({ id, values, metadata, namespace }) => ({
@@ -55,7 +64,9 @@ export default function makeBinding({ DIMENSIONS: dimensions, METRIC: metric }) 
           score: cosine(vector, values),
           ...(namespace !== undefined && { namespace }),
           ...(returnValues && { values }),
-          ...(returnMetadata !== "none" && returnMetadata !== false && metadata !== undefined && { metadata }),
+          ...(returnMetadata !== "none" &&
+            returnMetadata !== false &&
+            metadata !== undefined && { metadata }),
         }))
         .sort((a, b) => b.score - a.score)
         .slice(0, topK);
@@ -65,11 +76,17 @@ export default function makeBinding({ DIMENSIONS: dimensions, METRIC: metric }) 
 
   function write(batch, isWritten) {
     refuseIf(!Array.isArray(batch) || batch.length === 0, "there are no vectors");
-    refuseIf(batch.length > MAX_UPSERT_VECTORS, `at most ${MAX_UPSERT_VECTORS} vectors in a batch, got ${batch.length}`);
+    refuseIf(
+      batch.length > MAX_UPSERT_VECTORS,
+      `at most ${MAX_UPSERT_VECTORS} vectors in a batch, got ${batch.length}`,
+    );
     const copies = batch.map(({ id, values, namespace, metadata }) => {
       refuseIf(typeof id !== "string" || id === "", "an id must be a string");
       refuseIf(bytes(id) > MAX_ID_BYTES, `an id has at most ${MAX_ID_BYTES} bytes, got ${bytes(id)}`);
-      refuseIf(namespace !== undefined && bytes(namespace) > MAX_NAMESPACE_BYTES, "the namespace is too long");
+      refuseIf(
+        namespace !== undefined && bytes(namespace) > MAX_NAMESPACE_BYTES,
+        "the namespace is too long",
+      );
       checkValues(values, `the vector '${id}'`);
       if (metadata !== undefined) checkMetadata(metadata, id);
       // As it goes over the wire: float32, and JSON.
@@ -86,9 +103,13 @@ export default function makeBinding({ DIMENSIONS: dimensions, METRIC: metric }) 
   }
 
   function checkValues(values, what) {
-    const isVector = Array.isArray(values) || values instanceof Float32Array || values instanceof Float64Array;
+    const isVector =
+      Array.isArray(values) || values instanceof Float32Array || values instanceof Float64Array;
     refuseIf(!isVector, `${what} must be an array of numbers, a Float32Array or a Float64Array`);
-    refuseIf(values.length !== dimensions, `${what}: expected ${dimensions} dimensions, and got ${values.length}`);
+    refuseIf(
+      values.length !== dimensions,
+      `${what}: expected ${dimensions} dimensions, and got ${values.length}`,
+    );
     refuseIf(!values.every(Number.isFinite), `${what} holds something that is no finite number`);
   }
 }
@@ -104,7 +125,10 @@ function work() {
 
 function checkMetadata(metadata, id) {
   const size = bytes(JSON.stringify(metadata));
-  refuseIf(size > MAX_METADATA_BYTES, `the metadata of '${id}' has at most ${MAX_METADATA_BYTES} bytes, got ${size}`);
+  refuseIf(
+    size > MAX_METADATA_BYTES,
+    `the metadata of '${id}' has at most ${MAX_METADATA_BYTES} bytes, got ${size}`,
+  );
   for (const key of Object.keys(metadata))
     refuseIf(key === "" || /[."]|^\$/.test(key), `the metadata key '${key}' of '${id}' is not allowed`);
 }

@@ -40,7 +40,9 @@ export default {
         case "GET /ask":
           return Response.json(await ask(env, url.searchParams));
         default:
-          throw new BadRequest(`There is POST /documents and GET /ask; got ${request.method} ${url.pathname}.`);
+          throw new BadRequest(
+            `There is POST /documents and GET /ask; got ${request.method} ${url.pathname}.`,
+          );
       }
     } catch (error) {
       if (!(error instanceof BadRequest)) throw error;
@@ -67,7 +69,8 @@ async function index(env: Env, documents: Document[]): Promise<object> {
   let mutation: string | undefined;
   for (let first = 0; first < records.length; first += MAX_UPSERT_VECTORS) {
     const batch = records.slice(first, first + MAX_UPSERT_VECTORS);
-    mutation = (await env.VECTORIZE.upsert(batch)).mutationId;
+    // The types that wrangler makes are still those of the first Vectorize.
+    mutation = ((await env.VECTORIZE.upsert(batch)) as unknown as VectorizeAsyncMutation).mutationId;
   }
   return {
     indexed: records.length,
@@ -142,7 +145,9 @@ async function readDocuments(request: Request): Promise<Document[]> {
       throw new BadRequest(`'documents[${i}].metadata' must be an object.`);
     for (const [name, value] of Object.entries(metadata)) {
       if (name === "" || /[."]|^\$/.test(name))
-        throw new BadRequest(`'documents[${i}].metadata' may not have the key '${name}': Vectorize keeps . " and $ for itself.`);
+        throw new BadRequest(
+          `'documents[${i}].metadata' may not have the key '${name}': Vectorize keeps . " and $ for itself.`,
+        );
       if (!["string", "number", "boolean"].includes(typeof value))
         throw new BadRequest(`'documents[${i}].metadata.${name}' must be a string, a number or a boolean.`);
     }

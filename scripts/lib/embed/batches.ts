@@ -2,7 +2,7 @@
 import type { Embedded } from "./endpoint.js";
 import { RefusedText } from "./endpoint.js";
 import type { Row, Rows } from "./source.js";
-import { UserError } from "../../project.js";
+import { UserError } from "../project.js";
 
 /** Far below what bodies may have, also where every character takes three bytes. */
 const BATCH_CHARACTERS = 1_000_000;

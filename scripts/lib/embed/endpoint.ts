@@ -1,6 +1,6 @@
 // An embeddings endpoint that may be busy, slow or gone for a while: texts in, vectors out.
 import { setTimeout as pause } from "node:timers/promises";
-import { UserError } from "../../project.js";
+import { UserError } from "../project.js";
 
 export interface EndpointOptions {
   /** The base URL, without /embeddings. */

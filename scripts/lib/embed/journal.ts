@@ -2,7 +2,7 @@
 // behind it a record of the same length for each row, in the order of the rows. A process that was killed in the midst
 // of writing leaves part of a record at the end, which is cut off: the number of whole records is where to go on.
 import { closeSync, existsSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } from "node:fs";
-import { UserError } from "../../project.js";
+import { UserError } from "../project.js";
 
 /** What must be the same for two runs to be parts of one. */
 export interface Settings {

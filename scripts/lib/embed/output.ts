@@ -4,7 +4,7 @@ import { extname } from "node:path";
 import { once } from "node:events";
 import type { WriteStream } from "node:fs";
 import { fileWriter, parquetWriteRows } from "hyparquet-writer";
-import { UserError } from "../../project.js";
+import { UserError } from "../project.js";
 import type { Row } from "./source.js";
 
 export interface OutputRow {

@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { createReadStream, existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { extname, join, relative, sep } from "node:path";
 import { parse } from "csv-parse";
-import { UserError } from "../../project.js";
+import { UserError } from "../project.js";
 import { passagesOf } from "./markdown.js";
 
 export interface Row {

@@ -1,7 +1,7 @@
 // Which path stands for which route, and what a 404 says of the others: the pure part, as a table.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { canonicalUrl, hintFor } from "../worker/unknown-url.js";
+import { canonicalUrl, hintFor } from "../../worker/unknown-url.js";
 
 const ORIGIN = "https://embeddings.example";
 const BASE = `${ORIGIN}/v1`;
