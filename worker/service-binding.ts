@@ -106,12 +106,13 @@ async function embedFor(
   }
 }
 
-function parseOptions(options: unknown): {
+function parseOptions(given: unknown): {
   model: string | undefined;
   dimensions: number | undefined;
   inputType: InputType | undefined;
 } {
-  if (typeof options !== "object" || options === null) throw invalidType("options", "an object", options);
+  const options = given ?? {};
+  if (typeof options !== "object") throw invalidType("options", "an object", options);
   const { model, dimensions, inputType } = options as Record<string, unknown>;
   return {
     model: model === undefined || model === null ? undefined : parseModel(model),

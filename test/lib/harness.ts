@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync, readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { Miniflare } from "miniflare";
-import type { MiniflareOptions } from "miniflare";
+import type { MiniflareOptions, WorkerOptions } from "miniflare";
 import { bundle } from "../../scripts/lib/bundle.js";
 import { PROJECT_ROOT, workerCompatibility } from "../../scripts/lib/project.js";
 import { catalogueOf, checkedWeights, immutableKey, partsOf } from "../../scripts/lib/weights.js";
@@ -23,6 +23,8 @@ export interface ServiceOptions {
   kv?: (request: Request) => Response | Promise<Response>;
   /** RATE_LIMITER: requests allowed in ten seconds. */
   rateLimit?: number;
+  /** Workers that are bound to this one, by its name `embeddings-worker`. The first of them answers at the URL. */
+  callers?: WorkerOptions[];
   /** The static assets of public/. */
   assets?: boolean;
   /** Changes the wasm before it is loaded. */
@@ -48,14 +50,14 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
   const url = (await miniflare.ready).origin;
   const key = options.bindings?.["MODEL_KEY"] ?? "model-weights";
   if (options.models !== undefined) {
-    const namespace = await miniflare.getKVNamespace("EMBEDDINGS_MODEL");
+    const namespace = await miniflare.getKVNamespace("EMBEDDINGS_MODEL", "embeddings-worker");
     for (const file of options.models) {
       const weights = checkedWeights(file);
       for (const { key, bytes, metadata } of partsOf(weights, immutableKey(weights)))
         await namespace.put(key, new Uint8Array(bytes).buffer, { metadata });
     }
   } else if (options.weights !== null && options.kv === undefined) {
-    const namespace = await miniflare.getKVNamespace("EMBEDDINGS_MODEL");
+    const namespace = await miniflare.getKVNamespace("EMBEDDINGS_MODEL", "embeddings-worker");
     const weights = options.weights ?? seededWeights({ vocabSize: 64, dimensions: 8, maxSeqLen: 16 });
     await namespace.put(
       key,
@@ -121,7 +123,7 @@ async function miniflareOptions(options: ServiceOptions): Promise<MiniflareOptio
     const faultyKv = readFileSync(join(import.meta.dirname, "faulty-kv.js"), "utf8");
     modules.unshift({ type: "ESModule", path: "faulty-kv.js", contents: faultyKv });
   }
-  return {
+  const worker = {
     name: "embeddings-worker",
     modules,
     modulesRoot: "/",
@@ -144,6 +146,9 @@ async function miniflareOptions(options: ServiceOptions): Promise<MiniflareOptio
         routerConfig: { invoke_user_worker_ahead_of_assets: true, has_user_worker: true },
       },
     }),
+  };
+  return {
+    workers: [...(options.callers ?? []), worker],
     handleRuntimeStdio: lineReader(options.onLog ?? showUnexpectedLine),
   } as MiniflareOptions;
 }
