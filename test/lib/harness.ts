@@ -4,8 +4,10 @@ import { readFileSync, readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { Miniflare } from "miniflare";
 import type { MiniflareOptions, WorkerOptions } from "miniflare";
+import { unstable_readConfig } from "wrangler";
 import { bundle } from "../../scripts/lib/bundle.js";
 import { PROJECT_ROOT, workerCompatibility } from "../../scripts/lib/project.js";
+import { runWrangler } from "../../scripts/lib/wrangler.js";
 import { catalogueOf, checkedWeights, immutableKey, partsOf } from "../../scripts/lib/weights.js";
 import type { CatalogueEntry } from "../../worker/models.js";
 import { seededWeights } from "./weights.js";
@@ -185,4 +187,29 @@ function lineReader(onLine: (line: string) => void) {
 export function fromBase64(embedding: string): Float32Array {
   const bytes = Uint8Array.from(Buffer.from(embedding, "base64"));
   return new Float32Array(bytes.buffer);
+}
+
+/** An example's Worker, bundled from its own wrangler.toml into `folder`, with the services that it is bound to. */
+export async function exampleWorker(example: string, folder: string): Promise<WorkerOptions> {
+  const { exitCode, output } = await runWrangler([
+    "deploy",
+    "--dry-run",
+    "--outdir",
+    folder,
+    "--cwd",
+    example,
+  ]);
+  assert.equal(exitCode, 0, output);
+  const config = unstable_readConfig({ config: join(example, "wrangler.toml") });
+  return {
+    name: config.name!,
+    modules: true,
+    script: readFileSync(join(folder, "worker.js"), "utf8"),
+    compatibilityDate: config.compatibility_date!,
+    serviceBindings: Object.fromEntries(
+      (config.services as { binding: string; service: string; entrypoint: string }[]).map(
+        ({ binding, service, entrypoint }) => [binding, { name: service, entrypoint }],
+      ),
+    ),
+  };
 }
