@@ -57,6 +57,8 @@ export interface Summary {
 
 /** Multiply-adds in one slice: about 50 ms. The clock stands still while code runs on Cloudflare. */
 const SLICE_WORK = 1_500_000_000;
+/** Others get their turn then; the request goes on as soon as they have had it. */
+const PAUSE_MILLISECONDS = 0;
 /** Of transformers, on Cloudflare as well as here. */
 const WORK_PER_SECOND = 30_000_000_000;
 /** More than three of the largest requests that a model allows, which take half a minute each. */
@@ -261,7 +263,7 @@ async function forEachSlice(
 /** Other requests get their turn. That of a client that has left ends here, mostly by never going on. */
 async function pause(task: Task, isAbandoned: () => boolean): Promise<void> {
   task.seenAt = Date.now();
-  await scheduler.wait(0);
+  await scheduler.wait(PAUSE_MILLISECONDS);
   task.seenAt = Date.now();
   if (isAbandoned()) throw new ClientLeft();
 }

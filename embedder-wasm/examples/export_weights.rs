@@ -1,38 +1,98 @@
 //! Turns a model-dir (`config.json` and `token_embeddings.f32`, as auto-g-embed and `train` write it)
 //! into a weights file: format v1 for the tokenizer ascii-words in f32, else a safetensors container.
 
-#[path = "train/model_reader.rs"]
-mod model_reader;
-#[path = "train/quantize.rs"]
-mod quantize;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::Parser;
-use embedder_wasm::weights::{MAX_FILE_BYTES, VALUES_IN_AN_I4_BYTE, Weights};
-use model_reader::ModelDir;
-use quantize::Dtype;
-use serde_json::{Map, Value, json};
+use embedder_wasm::format::container::WeightsFile;
+use embedder_wasm::format::model_dir::ModelDir;
+use embedder_wasm::format::row_format::{RowFormat, StoredRows};
+use embedder_wasm::format::writer::{self, Writer};
+use embedder_wasm::format::{Dtype, MAX_FILE_BYTES};
+use embedder_wasm::models::Model;
 
-/// Turn a model-dir into a weights file for the Worker.
-#[derive(Parser)]
+const USAGE: &str = "Turn a model-dir into a weights file for the Worker.
+
+Usage: export_weights [OPTIONS] <MODEL_DIR> <OUT>
+
+Arguments:
+  <MODEL_DIR>  Folder with config.json and token_embeddings.f32
+  <OUT>        The weights file to write
+
+Options:
+      --dtype <DTYPE>  How the rows are stored: i8 takes a quarter of the room of f32, i4 an eighth [default: f32]
+                       [possible values: f32, i8, i4]
+      --name <NAME>    The model's name, for formats that carry one [default: embeddings-worker]
+  -h, --help           Print help";
+
 struct Arguments {
-    /// Folder with config.json and token_embeddings.f32.
     model_dir: PathBuf,
-    /// The weights file to write.
     out: PathBuf,
-    /// How the rows are stored: i8 takes a quarter of the room of f32, i4 an eighth.
-    #[arg(long, value_enum, default_value_t = Dtype::F32)]
-    dtype: Dtype,
-    /// The model's name, for formats that carry one.
-    #[arg(long, default_value = "embeddings-worker")]
+    row_format: RowFormat,
     name: String,
 }
 
+impl Arguments {
+    /// `None`: help is asked for.
+    fn parse(arguments: impl Iterator<Item = String>) -> Result<Option<Self>, String> {
+        let mut paths = Vec::new();
+        let mut row_format = RowFormat::F32;
+        let mut name = "embeddings-worker".to_owned();
+        let mut arguments = arguments.flat_map(|argument| match argument.split_once('=') {
+            Some((option, value)) if option.starts_with("--") => {
+                vec![option.to_owned(), value.to_owned()]
+            }
+            _ => vec![argument],
+        });
+        while let Some(argument) = arguments.next() {
+            let mut value = || {
+                let value = arguments.next();
+                value.ok_or_else(|| format!("{argument}: expected a value, found none"))
+            };
+            match argument.as_str() {
+                "-h" | "--help" => return Ok(None),
+                "--name" => name = value()?,
+                "--dtype" => {
+                    let found = value()?;
+                    let known = RowFormat::ALL.into_iter();
+                    row_format = known
+                        .filter(|format| format.name().to_ascii_lowercase() == found)
+                        .next()
+                        .ok_or_else(|| {
+                            format!("--dtype: expected f32, i8 or i4, found {found:?}")
+                        })?;
+                }
+                option if option.starts_with('-') => {
+                    return Err(format!("there is no option {option}; see --help"));
+                }
+                _ => paths.push(PathBuf::from(argument)),
+            }
+        }
+        let found = paths.len();
+        let Ok([model_dir, out]) = <[PathBuf; 2]>::try_from(paths) else {
+            return Err(format!(
+                "expected two arguments, <MODEL_DIR> and <OUT>, found {found}; see --help"
+            ));
+        };
+        Ok(Some(Self {
+            model_dir,
+            out,
+            row_format,
+            name,
+        }))
+    }
+}
+
 fn main() -> ExitCode {
-    match run(&Arguments::parse()) {
+    let result = Arguments::parse(std::env::args().skip(1)).and_then(|arguments| {
+        let Some(arguments) = arguments else {
+            println!("{USAGE}");
+            return Ok(());
+        };
+        run(&arguments)
+    });
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             eprintln!("error: {message}");
@@ -42,48 +102,50 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<(), String> {
-    let model = ModelDir::read(&arguments.model_dir)?;
-    arguments.dtype.check_dim(model.table_dim)?;
-    let bytes = match (arguments.dtype, &model.extension) {
-        (Dtype::F32, None) => v1(&model),
-        _ => safetensors(&model, arguments.dtype, &arguments.name),
+    let row_format = arguments.row_format;
+    let model_dir = ModelDir::read(&arguments.model_dir)?;
+    row_format.check_dimensions(model_dir.table_dimensions)?;
+    let bytes = match (row_format, &model_dir.extension) {
+        (RowFormat::F32, None) => v1(&model_dir),
+        _ => extended(&model_dir, row_format, &arguments.name),
     };
-    let bytes_written = bytes.len();
-    if bytes_written > MAX_FILE_BYTES {
+    let byte_length = bytes.len();
+    if byte_length > MAX_FILE_BYTES {
         return Err(format!(
-            "the weights file would have {bytes_written} bytes; one KV value holds {MAX_FILE_BYTES}. A smaller --dtype or table is needed"
+            "the weights file would have {byte_length} bytes; expected at most {MAX_FILE_BYTES}. A smaller --dtype or table is needed"
         ));
     }
     // What the Worker would refuse is not written.
-    let weights = Weights::from_bytes(bytes.clone())
+    let model = WeightsFile::from_bytes(bytes.clone())
+        .and_then(Model::from_file)
         .map_err(|error| format!("the model is not usable: {error}"))?;
     write(&arguments.out, &bytes)?;
-    let header = &weights.header;
+    let info = model.info();
     println!(
-        "{}: {} rows of {} {}, {}, vectors of {}, {bytes_written} bytes",
+        "{}: {} rows of {} {}, {}, vectors of {}, {byte_length} bytes",
         arguments.out.display(),
-        header.vocab_size,
-        header.table_dim,
-        header.dtype.name(),
-        header.tokenizer.name(),
-        header.embedding_dim,
+        model_dir.vocab_size,
+        model_dir.table_dimensions,
+        info.dtype,
+        info.tokenizer,
+        info.dimensions,
     );
-    if arguments.dtype != Dtype::F32 {
+    if row_format != RowFormat::F32 {
         println!(
             "the rounding of the rows loses {:.3} % of their energy",
-            100.0 * lost(&model, arguments.dtype)
+            100.0 * lost(&model_dir, row_format)
         );
     }
     Ok(())
 }
 
 /// The share of the squared values that storing the rows loses.
-fn lost(model: &ModelDir, dtype: Dtype) -> f64 {
+fn lost(model: &ModelDir, row_format: RowFormat) -> f64 {
     let energy = |value: f32| f64::from(value) * f64::from(value);
     let (mut lost, mut all) = (0.0, 0.0);
-    let mut stored = vec![0.0; model.table_dim];
-    for row in model.rows.chunks(model.table_dim) {
-        dtype.round(row, &mut stored);
+    let mut stored = vec![0.0; model.table_dimensions];
+    for row in model.rows.chunks(model.table_dimensions) {
+        row_format.round(row, &mut stored);
         lost += row
             .iter()
             .zip(&stored)
@@ -95,119 +157,44 @@ fn lost(model: &ModelDir, dtype: Dtype) -> f64 {
 }
 
 fn v1(model: &ModelDir) -> Vec<u8> {
-    let header = json!({
-        "vocab_size": model.vocab_size,
-        "embedding_dim": model.table_dim,
-        "max_seq_len": model.max_seq_len,
-        "normalize": model.normalize,
-    })
-    .to_string();
-    let mut bytes = (header.len() as u32).to_le_bytes().to_vec();
-    bytes.extend(header.as_bytes());
-    bytes.extend(model.rows.iter().flat_map(|value| value.to_le_bytes()));
-    bytes
+    let dimensions = model.table_dimensions;
+    writer::v1(dimensions, model.max_seq_len, model.normalize, &model.rows)
 }
 
-fn safetensors(model: &ModelDir, dtype: Dtype, name: &str) -> Vec<u8> {
-    let mut metadata = Map::new();
-    let mut describe = |field: &str, value: String| metadata.insert(field.to_owned(), value.into());
-    describe("format", "embeddings-worker".to_owned());
-    describe("name", name.to_owned());
-    describe("max_seq_len", model.max_seq_len.to_string());
-    describe("normalize", model.normalize.to_string());
-    // Tensors of wider values first: so all stay aligned.
-    let mut tensors = Tensors::default();
-    let (scales, values) = stored(&model.rows, model.table_dim, dtype);
-    match dtype {
-        Dtype::F32 => {}
-        Dtype::I8 => {
-            let scales = scales.iter().flat_map(|scale| scale.to_le_bytes());
-            tensors.add("scales", "F32", &[model.vocab_size], scales.collect());
-        }
-        Dtype::I4 => {
-            let (scale_unit, scales) = whole_scales(&scales);
-            describe("scale_unit", scale_unit.to_string());
-            let scales = scales.flat_map(|scale| scale.to_le_bytes());
-            tensors.add("scales", "I16", &[model.vocab_size], scales.collect());
-        }
+fn extended(model: &ModelDir, row_format: RowFormat, name: &str) -> Vec<u8> {
+    let mut writer = Writer::new(name)
+        .describe("max_seq_len", model.max_seq_len)
+        .describe("normalize", model.normalize);
+    let StoredRows {
+        values,
+        scales,
+        scale_unit,
+    } = row_format.store(&model.rows, model.table_dimensions);
+    if let Some(dtype) = row_format.scale_dtype() {
+        writer = writer.add("scales", dtype, &[model.vocab_size], scales);
+    }
+    if let Some(scale_unit) = scale_unit {
+        writer = writer.describe("scale_unit", scale_unit);
     }
     if let Some(extension) = &model.extension {
-        describe("tokenizer", extension.tokenizer.clone());
-        describe("lexical_dim", extension.lexical_dim.to_string());
-        describe("lexical_weight", extension.lexical_weight.to_string());
-        tensors.add("idf", "U8", &[extension.idf.len()], extension.idf.clone());
+        let idf = &extension.idf;
+        writer = writer
+            .describe("tokenizer", &extension.tokenizer)
+            .describe("lexical_dim", extension.lexical_dimensions)
+            .describe("lexical_weight", extension.lexical_weight)
+            .add("idf", Dtype::U8, &[idf.len()], idf.clone());
     } else {
-        describe("tokenizer", "ascii-words".to_owned());
+        writer = writer.describe("tokenizer", "ascii-words");
     }
-    let (name, columns) = match dtype {
-        Dtype::F32 => ("F32", model.table_dim),
-        Dtype::I8 => ("I8", model.table_dim),
-        Dtype::I4 => ("U8", model.table_dim / VALUES_IN_AN_I4_BYTE),
-    };
-    tensors.add("embeddings", name, &[model.vocab_size, columns], values);
-    tensors.file(metadata)
-}
-
-/// The tensors of a safetensors file, in order.
-#[derive(Default)]
-struct Tensors {
-    entries: Map<String, Value>,
-    bytes: Vec<u8>,
-}
-
-impl Tensors {
-    fn add(&mut self, name: &str, dtype: &str, shape: &[usize], bytes: Vec<u8>) {
-        let start = self.bytes.len();
-        self.bytes.extend(bytes);
-        let entry =
-            json!({ "dtype": dtype, "shape": shape, "data_offsets": [start, self.bytes.len()] });
-        self.entries.insert(name.to_owned(), entry);
-    }
-
-    fn file(mut self, metadata: Map<String, Value>) -> Vec<u8> {
-        self.entries
-            .insert("__metadata__".to_owned(), metadata.into());
-        let mut header = Value::Object(self.entries).to_string();
-        // Spaces up to a multiple of 8, as safetensors has it.
-        header.extend(std::iter::repeat_n(
-            ' ',
-            header.len().next_multiple_of(8) - header.len(),
-        ));
-        let mut file = (header.len() as u64).to_le_bytes().to_vec();
-        file.extend(header.as_bytes());
-        file.extend(self.bytes);
-        file
-    }
-}
-
-/// Scales as whole multiples of a unit, which makes sums of rows exact.
-fn whole_scales(scales: &[f32]) -> (f32, impl Iterator<Item = i16>) {
-    let largest = scales.iter().copied().fold(f32::MIN_POSITIVE, f32::max);
-    let unit = (largest / f32::from(i16::MAX)).max(f32::MIN_POSITIVE);
-    let whole = move |scale: &f32| (scale / unit).round() as i16;
-    (unit, scales.iter().map(whole))
-}
-
-/// Scales, and the values of the rows as they lie in the file; F32 has no scales.
-fn stored(rows: &[f32], dim: usize, dtype: Dtype) -> (Vec<f32>, Vec<u8>) {
-    let (mut scales, mut values) = (Vec::new(), Vec::new());
-    for row in rows.chunks(dim) {
-        if dtype == Dtype::F32 {
-            values.extend(row.iter().flat_map(|value| value.to_le_bytes()));
-            continue;
-        }
-        let (scale, numbers) = dtype.quantized(row);
-        scales.push(scale);
-        match dtype {
-            Dtype::I4 => {
-                let levels: Vec<u8> = numbers.map(|number| (number + 8) as u8).collect();
-                let (low, high) = levels.split_at(dim / VALUES_IN_AN_I4_BYTE);
-                values.extend(low.iter().zip(high).map(|(low, high)| low | high << 4));
-            }
-            _ => values.extend(numbers.map(|number| number as u8)),
-        }
-    }
-    (scales, values)
+    let columns = model.table_dimensions / row_format.values_in_one();
+    writer
+        .add(
+            "embeddings",
+            row_format.tensor_dtype(),
+            &[model.vocab_size, columns],
+            values,
+        )
+        .finish()
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), String> {
@@ -218,18 +205,20 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model_reader::Extension;
+    use embedder_wasm::format::model_dir::Extension;
+    use embedder_wasm::kernels::norm::normalize;
+    use embedder_wasm::models::static_table::StaticTable;
 
-    const DIM: usize = 4;
+    const DIMENSIONS: usize = 4;
 
     fn model(extension: Option<Extension>) -> ModelDir {
-        let mut rows = vec![0.0; DIM];
+        let mut rows = vec![0.0; DIMENSIONS];
         rows.extend([
             1.0, -0.5, 0.25, 0.1, -2.0, 0.013, 1.0, 0.3, 1e-3, 2e-3, -3e-3, 1e-3,
         ]);
         ModelDir {
             vocab_size: 4,
-            table_dim: DIM,
+            table_dimensions: DIMENSIONS,
             max_seq_len: 9,
             normalize: true,
             rows,
@@ -240,25 +229,59 @@ mod tests {
     fn extension() -> Extension {
         Extension {
             tokenizer: "words-and-stems".to_owned(),
-            lexical_dim: 8,
+            lexical_dimensions: 8,
             lexical_weight: 0.5,
             idf: vec![1, 2, 3],
+        }
+    }
+
+    fn loaded(file: Vec<u8>) -> StaticTable {
+        StaticTable::from_file(WeightsFile::from_bytes(file).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_command_line_is_read_or_refused() {
+        let read = |line: &str| {
+            let arguments = Arguments::parse(line.split_whitespace().map(str::to_owned))?;
+            Ok(arguments.map(|it| (it.model_dir, it.out, it.row_format.name(), it.name)))
+        };
+        let expected =
+            |format, name: &str| Ok(Some(("DIR".into(), "OUT".into(), format, name.to_owned())));
+        assert_eq!(read("DIR OUT"), expected("F32", "embeddings-worker"));
+        assert_eq!(
+            read("--dtype i4 DIR --name=tiny OUT"),
+            expected("I4", "tiny")
+        );
+        assert_eq!(read("DIR --help"), Ok(None));
+        let cases = [
+            (
+                "DIR",
+                "expected two arguments, <MODEL_DIR> and <OUT>, found 1; see --help",
+            ),
+            (
+                "DIR OUT MORE",
+                "expected two arguments, <MODEL_DIR> and <OUT>, found 3; see --help",
+            ),
+            ("DIR OUT --dtype", "--dtype: expected a value, found none"),
+            (
+                "DIR OUT --dtype i2",
+                "--dtype: expected f32, i8 or i4, found \"i2\"",
+            ),
+            ("DIR OUT --type i4", "there is no option --type; see --help"),
+        ];
+        for (line, message) in cases {
+            assert_eq!(read(line), Err(message.to_owned()));
         }
     }
 
     #[test]
     fn format_v1_holds_the_rows_bit_for_bit() {
         let model = model(None);
-        let weights = Weights::from_bytes(v1(&model)).unwrap();
-        let bytes: Vec<u8> = model
-            .rows
-            .iter()
-            .flat_map(|value| value.to_le_bytes())
-            .collect();
-        assert_eq!(weights.embeddings(), bytes);
-        let header = &weights.header;
+        let table = loaded(v1(&model));
+        assert_eq!(table.rows().values, writer::f32_bytes(&model.rows));
+        let config = table.config();
         assert_eq!(
-            (header.vocab_size, header.max_seq_len, header.normalize),
+            (config.vocab_size, config.max_seq_len, config.normalize),
             (4, 9, true)
         );
     }
@@ -266,28 +289,27 @@ mod tests {
     #[test]
     fn quantised_rows_read_as_the_trainer_saw_them() {
         let model = model(None);
-        for dtype in [Dtype::I8, Dtype::I4] {
-            let file = safetensors(&model, dtype, "tiny");
-            let loaded = embedder_wasm::model::Model::new(Weights::from_bytes(file).unwrap());
-            assert_eq!(loaded.header().name, "tiny");
+        for format in [RowFormat::I8, RowFormat::I4] {
+            let table = loaded(extended(&model, format, "tiny"));
+            assert_eq!(table.info().name, "tiny");
             // "a" and "b" have rows 2 and 3 or 3 and 2; each vector is a stored row, normalised.
             for word in ["a", "b"] {
-                let mut embedding = [0.0; DIM];
-                loaded.embed(word, &mut embedding);
-                let expected = model.rows.chunks(DIM).map(|row| {
-                    let mut stored = [0.0; DIM];
-                    dtype.round(row, &mut stored);
-                    embedder_wasm::model::normalize(&mut stored);
+                let mut embedding = [0.0; DIMENSIONS];
+                table.embed(word, &mut Default::default(), &mut embedding);
+                let expected = model.rows.chunks(DIMENSIONS).map(|row| {
+                    let mut stored = [0.0; DIMENSIONS];
+                    format.round(row, &mut stored);
+                    normalize(&mut stored);
                     stored
                 });
-                let near = |row: [f32; DIM]| {
+                let near = |row: [f32; DIMENSIONS]| {
                     row.iter()
                         .zip(&embedding)
                         .all(|(a, b)| (a - b).abs() < 1e-6)
                 };
                 assert!(
                     expected.into_iter().any(near),
-                    "{dtype:?} {word}: {embedding:?}"
+                    "{format:?} {word}: {embedding:?}"
                 );
             }
         }
@@ -295,15 +317,14 @@ mod tests {
 
     #[test]
     fn an_extended_model_keeps_its_lexical_part() {
-        for dtype in [Dtype::F32, Dtype::I8, Dtype::I4] {
-            let weights =
-                Weights::from_bytes(safetensors(&model(Some(extension())), dtype, "tiny")).unwrap();
-            let lexical = weights.header.lexical.as_ref().unwrap();
+        for format in RowFormat::ALL {
+            let table = loaded(extended(&model(Some(extension())), format, "tiny"));
+            let lexical = table.config().lexical.as_ref().unwrap();
             assert_eq!(
-                (lexical.dim, lexical.weight, weights.header.embedding_dim),
-                (8, 0.5, DIM + 8)
+                (lexical.dimensions, lexical.weight, table.info().dimensions),
+                (8, 0.5, DIMENSIONS + 8)
             );
-            assert_eq!(weights.idf(), [1, 2, 3]);
+            assert_eq!(table.idf(), [1, 2, 3]);
         }
     }
 

@@ -4,106 +4,102 @@
 declare function __wbg_reset_state(): void;
 
 /**
- * Begins a request of `count` texts: makes room for their vectors, and forgets those of the one before.
- * With a format, base64 or float, the vectors are written as they are made, and `writeEmbeddings` need
- * only be asked for all of them at once; without, they are kept.
+ * Begins to load a weights file; any number of loads may go on side by side.
  */
-export function begin(count: number, dimensions: number, base64?: boolean | null): void;
+export function beginLoad(): number;
 
 /**
- * Embeds texts and returns how many words they have together; the model reads the first
- * `maxInputTokens` of each. The texts are in the first `byte_length` bytes of the input buffer, one
- * byte between two of them, and their lengths, as JavaScript counts, where `textLengthsAddress` says.
- * With `only_count` no word is read.
+ * Counts the tokens of `count` texts, which are in the input area: their lengths in UTF-16 units, `[u32; count]`, and
+ * then the texts in UTF-8, `byte_length` bytes with one byte between two of them. The output area has
+ * then for each text two u32, its tokens and how many of them the model reads.
  */
-export function embedTexts(byte_length: number, only_count: boolean): number;
+export function countTokens(model: number, count: number, byte_length: number): void;
 
 /**
- * How many embeddings of this size fit in one chunk of an answer.
+ * Gives a load up, with its memory. A load that is gone already is no error.
+ */
+export function dropLoad(load: number): void;
+
+/**
+ * Gives a model's memory back. A model that is gone already is no error.
+ */
+export function dropModel(model: number): void;
+
+/**
+ * Embeds texts, which are in the input area as `countTokens` has them, and returns how many were done: those that
+ * the budget of multiply-adds allows, but one at least. `format` is 0 for elements of `data` with numbers, 1 for such
+ * with base64, 2 for little-endian f32. `first_index` is the place of the first text in its request. What
+ * the output area has then, `batch::embed` says.
+ */
+export function embed(model: number, count: number, byte_length: number, dimensions: number, format: number, first_index: number, work_budget: number): number;
+
+/**
+ * How many embeddings of this size fit in one chunk, of 1 MiB, of an answer.
  */
 export function embeddingsPerChunk(dimensions: number, base64: boolean): number;
 
 /**
- * Makes room for `byte_length` bytes of input and returns its address.
+ * Writes `count` vectors, f32 in the input area, as elements of `data` into the output area and returns their length
+ * in bytes. `format` is 0 or 1, as in `embed`.
+ */
+export function encode(count: number, dimensions: number, format: number, first_index: number): number;
+
+/**
+ * Checks the weights that were written and makes a model of them. Throws the reason why they are refused; the load
+ * is gone either way.
+ */
+export function finishLoad(load: number): number;
+
+/**
+ * Makes room for so many bytes in the input area, keeps what is there, and returns the area's address.
  */
 export function inputAddress(byte_length: number): number;
 
 /**
- * Checks the weights that were written and makes them the model.
+ * What is to be known about a model, as JSON.
  */
-export function loadModel(): void;
+export function modelInfo(model: number): string;
 
 /**
- * The loaded model's header, as JSON; an empty string when none is loaded.
+ * The address of the output area. Behind every output there is room for 4 KiB more.
  */
-export function modelHeader(): string;
-
 export function outputAddress(): number;
 
 /**
- * After a trap: the next call from JavaScript finds a new instance, with nothing loaded.
+ * The length in bytes that a file must have, read from its first `byte_length` bytes, which are in the input
+ * area; 0 when these do not hold the whole header yet. Throws the reason why a file is refused.
+ */
+export function readHead(load: number, byte_length: number): number;
+
+/**
+ * After a trap: the next call from JavaScript finds a new instance, with nothing loaded. This alone may be called
+ * when the call before never ended.
  */
 export function replaceInstance(): void;
 
 /**
- * Makes room for the lengths of `count` texts and returns its address.
+ * Where the whole file is to be written, from its first byte on; the same address until the load ends.
  */
-export function textLengthsAddress(count: number): number;
-
-/**
- * How many words the model read of the texts since `begin`.
- */
-export function tokensRead(): number;
-
-/**
- * Makes room for `count` vectors in place of those of the request before, and returns its address:
- * where JavaScript finds the vectors that it keeps while a large answer is sent, and puts them back.
- */
-export function vectorsAddress(count: number, dimensions: number): number;
-
-/**
- * Makes room for a weights file of `byte_length` bytes and returns its address.
- */
-export function weightsAddress(byte_length: number): number;
-
-/**
- * The length in bytes that the weights file must have, read from its first `byte_length` bytes,
- * which are in the input buffer; 0 when these do not hold the whole header yet.
- */
-export function weightsLength(byte_length: number): number;
-
-/**
- * The address of the numbers of words, u32, of the texts since `begin`.
- */
-export function wordCountsAddress(): number;
-
-/**
- * Writes a piece of the answer into the output buffer and returns its length in bytes: the elements of
- * `data` for the vectors at hand, numbered from `first_index`, with what comes before the first of
- * all. After the piece the buffer has `tail_room` bytes more. Where the vectors were written as they were
- * made, that is the piece, and only the room is made.
- */
-export function writeEmbeddings(first_index: number, base64: boolean, tail_room: number): number;
+export function weightsAddress(load: number): number;
 
 export type InitInput = RequestInfo | URL | Response | BufferSource | WebAssembly.Module;
 
 export interface InitOutput {
     readonly memory: WebAssembly.Memory;
-    readonly begin: (a: number, b: number, c: number) => void;
-    readonly embedTexts: (a: number, b: number) => [number, number, number];
+    readonly beginLoad: () => number;
+    readonly countTokens: (a: number, b: number, c: number) => [number, number];
+    readonly dropLoad: (a: number) => void;
+    readonly dropModel: (a: number) => void;
+    readonly embed: (a: number, b: number, c: number, d: number, e: number, f: number, g: number) => [number, number, number];
     readonly embeddingsPerChunk: (a: number, b: number) => number;
+    readonly encode: (a: number, b: number, c: number, d: number) => [number, number, number];
+    readonly finishLoad: (a: number) => [number, number, number];
     readonly inputAddress: (a: number) => number;
-    readonly loadModel: () => [number, number];
-    readonly modelHeader: () => [number, number];
+    readonly modelInfo: (a: number) => [number, number, number, number];
     readonly outputAddress: () => number;
+    readonly readHead: (a: number, b: number) => [number, number, number];
     readonly replaceInstance: () => void;
-    readonly textLengthsAddress: (a: number) => number;
-    readonly tokensRead: () => number;
-    readonly vectorsAddress: (a: number, b: number) => number;
-    readonly weightsAddress: (a: number) => number;
-    readonly weightsLength: (a: number) => [number, number, number];
-    readonly wordCountsAddress: () => number;
-    readonly writeEmbeddings: (a: number, b: number, c: number) => number;
+    readonly weightsAddress: (a: number) => [number, number, number];
     readonly __wbindgen_externrefs: WebAssembly.Table;
     readonly __externref_table_dealloc: (a: number) => void;
     readonly __wbindgen_free: (a: number, b: number, c: number) => void;

@@ -11,31 +11,69 @@ function __wbg_reset_state () {
 }
 
 /**
- * Begins a request of `count` texts: makes room for their vectors, and forgets those of the one before.
- * With a format, base64 or float, the vectors are written as they are made, and `writeEmbeddings` need
- * only be asked for all of them at once; without, they are kept.
- * @param {number} count
- * @param {number} dimensions
- * @param {boolean | null} [base64]
+ * Begins to load a weights file; any number of loads may go on side by side.
+ * @returns {number}
  */
-export function begin(count, dimensions, base64) {
+export function beginLoad() {
+    let ret;
     __wbg_call_guard();
-    wasm.begin(count, dimensions, isLikeNone(base64) ? 0xFFFFFF : base64 ? 1 : 0);
+    ret = wasm.beginLoad();
+    return ret >>> 0;
 }
 
 /**
- * Embeds texts and returns how many words they have together; the model reads the first
- * `maxInputTokens` of each. The texts are in the first `byte_length` bytes of the input buffer, one
- * byte between two of them, and their lengths, as JavaScript counts, where `textLengthsAddress` says.
- * With `only_count` no word is read.
+ * Counts the tokens of `count` texts, which are in the input area: their lengths in UTF-16 units, `[u32; count]`, and
+ * then the texts in UTF-8, `byte_length` bytes with one byte between two of them. The output area has
+ * then for each text two u32, its tokens and how many of them the model reads.
+ * @param {number} model
+ * @param {number} count
  * @param {number} byte_length
- * @param {boolean} only_count
- * @returns {number}
  */
-export function embedTexts(byte_length, only_count) {
+export function countTokens(model, count, byte_length) {
     let ret;
     __wbg_call_guard();
-    ret = wasm.embedTexts(byte_length, only_count);
+    ret = wasm.countTokens(model, count, byte_length);
+    if (ret[1]) {
+        throw takeFromExternrefTable0(ret[0]);
+    }
+}
+
+/**
+ * Gives a load up, with its memory. A load that is gone already is no error.
+ * @param {number} load
+ */
+export function dropLoad(load) {
+    __wbg_call_guard();
+    wasm.dropLoad(load);
+}
+
+/**
+ * Gives a model's memory back. A model that is gone already is no error.
+ * @param {number} model
+ */
+export function dropModel(model) {
+    __wbg_call_guard();
+    wasm.dropModel(model);
+}
+
+/**
+ * Embeds texts, which are in the input area as `countTokens` has them, and returns how many were done: those that
+ * the budget of multiply-adds allows, but one at least. `format` is 0 for elements of `data` with numbers, 1 for such
+ * with base64, 2 for little-endian f32. `first_index` is the place of the first text in its request. What
+ * the output area has then, `batch::embed` says.
+ * @param {number} model
+ * @param {number} count
+ * @param {number} byte_length
+ * @param {number} dimensions
+ * @param {number} format
+ * @param {number} first_index
+ * @param {number} work_budget
+ * @returns {number}
+ */
+export function embed(model, count, byte_length, dimensions, format, first_index, work_budget) {
+    let ret;
+    __wbg_call_guard();
+    ret = wasm.embed(model, count, byte_length, dimensions, format, first_index, work_budget);
     if (ret[2]) {
         throw takeFromExternrefTable0(ret[1]);
     }
@@ -43,7 +81,7 @@ export function embedTexts(byte_length, only_count) {
 }
 
 /**
- * How many embeddings of this size fit in one chunk of an answer.
+ * How many embeddings of this size fit in one chunk, of 1 MiB, of an answer.
  * @param {number} dimensions
  * @param {boolean} base64
  * @returns {number}
@@ -56,7 +94,42 @@ export function embeddingsPerChunk(dimensions, base64) {
 }
 
 /**
- * Makes room for `byte_length` bytes of input and returns its address.
+ * Writes `count` vectors, f32 in the input area, as elements of `data` into the output area and returns their length
+ * in bytes. `format` is 0 or 1, as in `embed`.
+ * @param {number} count
+ * @param {number} dimensions
+ * @param {number} format
+ * @param {number} first_index
+ * @returns {number}
+ */
+export function encode(count, dimensions, format, first_index) {
+    let ret;
+    __wbg_call_guard();
+    ret = wasm.encode(count, dimensions, format, first_index);
+    if (ret[2]) {
+        throw takeFromExternrefTable0(ret[1]);
+    }
+    return ret[0] >>> 0;
+}
+
+/**
+ * Checks the weights that were written and makes a model of them. Throws the reason why they are refused; the load
+ * is gone either way.
+ * @param {number} load
+ * @returns {number}
+ */
+export function finishLoad(load) {
+    let ret;
+    __wbg_call_guard();
+    ret = wasm.finishLoad(load);
+    if (ret[2]) {
+        throw takeFromExternrefTable0(ret[1]);
+    }
+    return ret[0] >>> 0;
+}
+
+/**
+ * Makes room for so many bytes in the input area, keeps what is there, and returns the area's address.
  * @param {number} byte_length
  * @returns {number}
  */
@@ -68,38 +141,34 @@ export function inputAddress(byte_length) {
 }
 
 /**
- * Checks the weights that were written and makes them the model.
- */
-export function loadModel() {
-    let ret;
-    __wbg_call_guard();
-    ret = wasm.loadModel();
-    if (ret[1]) {
-        throw takeFromExternrefTable0(ret[0]);
-    }
-}
-
-/**
- * The loaded model's header, as JSON; an empty string when none is loaded.
+ * What is to be known about a model, as JSON.
+ * @param {number} model
  * @returns {string}
  */
-export function modelHeader() {
-    let deferred1_0;
-    let deferred1_1;
+export function modelInfo(model) {
+    let deferred2_0;
+    let deferred2_1;
     try {
         let ret;
         __wbg_call_guard();
-        ret = wasm.modelHeader();
-        deferred1_0 = ret[0];
-        deferred1_1 = ret[1];
-        return getStringFromWasm0(ret[0], ret[1]);
+        ret = wasm.modelInfo(model);
+        var ptr1 = ret[0];
+        var len1 = ret[1];
+        if (ret[3]) {
+            ptr1 = 0; len1 = 0;
+            throw takeFromExternrefTable0(ret[2]);
+        }
+        deferred2_0 = ptr1;
+        deferred2_1 = len1;
+        return getStringFromWasm0(ptr1, len1);
     } finally {
         __wbg_call_guard();
-        wasm.__wbindgen_free(deferred1_0, deferred1_1, 1);
+        wasm.__wbindgen_free(deferred2_0, deferred2_1, 1);
     }
 }
 
 /**
+ * The address of the output area. Behind every output there is room for 4 KiB more.
  * @returns {number}
  */
 export function outputAddress() {
@@ -110,72 +179,16 @@ export function outputAddress() {
 }
 
 /**
- * After a trap: the next call from JavaScript finds a new instance, with nothing loaded.
- */
-export function replaceInstance() {
-    __wbg_call_guard();
-    wasm.replaceInstance();
-}
-
-/**
- * Makes room for the lengths of `count` texts and returns its address.
- * @param {number} count
- * @returns {number}
- */
-export function textLengthsAddress(count) {
-    let ret;
-    __wbg_call_guard();
-    ret = wasm.textLengthsAddress(count);
-    return ret >>> 0;
-}
-
-/**
- * How many words the model read of the texts since `begin`.
- * @returns {number}
- */
-export function tokensRead() {
-    let ret;
-    __wbg_call_guard();
-    ret = wasm.tokensRead();
-    return ret >>> 0;
-}
-
-/**
- * Makes room for `count` vectors in place of those of the request before, and returns its address:
- * where JavaScript finds the vectors that it keeps while a large answer is sent, and puts them back.
- * @param {number} count
- * @param {number} dimensions
- * @returns {number}
- */
-export function vectorsAddress(count, dimensions) {
-    let ret;
-    __wbg_call_guard();
-    ret = wasm.vectorsAddress(count, dimensions);
-    return ret >>> 0;
-}
-
-/**
- * Makes room for a weights file of `byte_length` bytes and returns its address.
+ * The length in bytes that a file must have, read from its first `byte_length` bytes, which are in the input
+ * area; 0 when these do not hold the whole header yet. Throws the reason why a file is refused.
+ * @param {number} load
  * @param {number} byte_length
  * @returns {number}
  */
-export function weightsAddress(byte_length) {
+export function readHead(load, byte_length) {
     let ret;
     __wbg_call_guard();
-    ret = wasm.weightsAddress(byte_length);
-    return ret >>> 0;
-}
-
-/**
- * The length in bytes that the weights file must have, read from its first `byte_length` bytes,
- * which are in the input buffer; 0 when these do not hold the whole header yet.
- * @param {number} byte_length
- * @returns {number}
- */
-export function weightsLength(byte_length) {
-    let ret;
-    __wbg_call_guard();
-    ret = wasm.weightsLength(byte_length);
+    ret = wasm.readHead(load, byte_length);
     if (ret[2]) {
         throw takeFromExternrefTable0(ret[1]);
     }
@@ -183,31 +196,27 @@ export function weightsLength(byte_length) {
 }
 
 /**
- * The address of the numbers of words, u32, of the texts since `begin`.
- * @returns {number}
+ * After a trap: the next call from JavaScript finds a new instance, with nothing loaded. This alone may be called
+ * when the call before never ended.
  */
-export function wordCountsAddress() {
-    let ret;
+export function replaceInstance() {
     __wbg_call_guard();
-    ret = wasm.wordCountsAddress();
-    return ret >>> 0;
+    wasm.replaceInstance();
 }
 
 /**
- * Writes a piece of the answer into the output buffer and returns its length in bytes: the elements of
- * `data` for the vectors at hand, numbered from `first_index`, with what comes before the first of
- * all. After the piece the buffer has `tail_room` bytes more. Where the vectors were written as they were
- * made, that is the piece, and only the room is made.
- * @param {number} first_index
- * @param {boolean} base64
- * @param {number} tail_room
+ * Where the whole file is to be written, from its first byte on; the same address until the load ends.
+ * @param {number} load
  * @returns {number}
  */
-export function writeEmbeddings(first_index, base64, tail_room) {
+export function weightsAddress(load) {
     let ret;
     __wbg_call_guard();
-    ret = wasm.writeEmbeddings(first_index, base64, tail_room);
-    return ret >>> 0;
+    ret = wasm.weightsAddress(load);
+    if (ret[2]) {
+        throw takeFromExternrefTable0(ret[1]);
+    }
+    return ret[0] >>> 0;
 }
 function __wbg_get_imports() {
     const import0 = {
@@ -255,10 +264,6 @@ function getUint8ArrayMemory0() {
         cachedUint8ArrayMemory0 = new Uint8Array(wasm.memory.buffer);
     }
     return cachedUint8ArrayMemory0;
-}
-
-function isLikeNone(x) {
-    return x === undefined || x === null;
 }
 
 let __wbg_reinit_scheduled = false;

@@ -5,49 +5,51 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use embedder_wasm::model::Model;
-use embedder_wasm::tokenizer::{RESERVED_ROWS, Tokenizer, UNKNOWN_TOKEN_ID};
-use embedder_wasm::weights::{Dtype, Header, Weights};
+use embedder_wasm::format::container::{Head, WeightsFile};
+use embedder_wasm::format::writer::{Writer, f32_bytes, safetensors_container, v1, v1_container};
+use embedder_wasm::format::{Dtype, WeightsError};
+use embedder_wasm::models::{Model, Scratch};
+use embedder_wasm::tokenizers::Tokenizer;
+use embedder_wasm::tokenizers::hashed_rows::{RESERVED_ROWS, UNKNOWN_TOKEN_ID};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 // ------------------------------------------------------------------------------------- weights: any bytes
 
+fn model(file: Vec<u8>) -> Result<Model, WeightsError> {
+    Model::from_file(WeightsFile::from_bytes(file)?)
+}
+
 /// Whatever is read is inside the file, and consistent with itself.
 fn check_reading(file: &[u8]) -> Result<(), TestCaseError> {
-    let (header, allocated) = peak_allocation(|| Header::parse(file));
+    let (head, allocated) = peak_allocation(|| Head::parse(file));
     // The header as JSON values takes some dozen bytes for each of its own; the table is not touched.
     prop_assert!(
         allocated <= 4096 + 200 * file.len(),
         "{allocated} bytes were allocated for a file of {}",
         file.len()
     );
-    let Ok(weights) = Weights::from_bytes(file.to_vec()) else {
+    let Ok(weights) = WeightsFile::from_bytes(file.to_vec()) else {
         return Ok(());
     };
-    prop_assert_eq!(header, Ok(Some(weights.header.clone())));
-    let Header {
-        dtype,
-        vocab_size,
-        table_dim,
-        embedding_dim,
-        tokenizer,
-        ..
-    } = weights.header;
-    prop_assert_eq!(weights.header.file_bytes, file.len());
-    let row_bytes = match dtype {
-        Dtype::F32 => table_dim * 4,
-        Dtype::I8 => table_dim,
-        Dtype::I4 => table_dim / 2,
+    prop_assert_eq!(head, Ok(Some(weights.head.clone())));
+    prop_assert_eq!(weights.head.file_bytes, file.len());
+    for tensor in &weights.head.tensors {
+        let values: usize = tensor.shape.iter().product();
+        prop_assert_eq!(tensor.range.len(), values * tensor.dtype.bytes());
+    }
+    let is_usable = Model::check_head(&weights.head).is_ok();
+    let Ok(model) = Model::from_file(weights) else {
+        return Ok(());
     };
-    prop_assert_eq!(weights.embeddings().len(), vocab_size * row_bytes);
-    let mut embedding = vec![0.0; embedding_dim];
-    let words = Model::new(weights).embed("one two !!! three", &mut embedding);
-    let expected_words = match tokenizer {
-        Tokenizer::AsciiWords => 4,
-        Tokenizer::WordsAndStems => 3,
+    prop_assert!(is_usable, "a head that was refused made a model");
+    let mut embedding = vec![0.0; model.info().dimensions];
+    let words = model.embed("one two !!! three", &mut Scratch::default(), &mut embedding);
+    let expected_words = match model.info().tokenizer {
+        "ascii-words" => 4,
+        _ => 3,
     };
-    prop_assert_eq!(words.words, expected_words);
+    prop_assert_eq!(words.tokens, expected_words);
     prop_assert!(embedding.iter().all(|value| value.is_finite()));
     Ok(())
 }
@@ -89,73 +91,48 @@ fn damaged(mut file: Vec<u8>, all: Vec<Damage>) -> Vec<u8> {
     file
 }
 
-fn v1(header: &str, table: &[u8]) -> Vec<u8> {
-    [
-        &(header.len() as u32).to_le_bytes(),
-        header.as_bytes(),
-        table,
-    ]
-    .concat()
-}
-
-fn safetensors(header: &Value, data: &[u8]) -> Vec<u8> {
-    let header = header.to_string();
-    [
-        &(header.len() as u64).to_le_bytes(),
-        header.as_bytes(),
-        data,
-    ]
-    .concat()
-}
-
 fn good_v1() -> impl Strategy<Value = Vec<u8>> {
-    (3_usize..9, 1_usize..9, any::<bool>()).prop_flat_map(|(rows, columns, normalize)| {
-        let header = json!({"vocab_size": rows, "embedding_dim": columns, "max_seq_len": 8, "normalize": normalize});
-        prop::collection::vec(-1e3_f32..1e3, rows * columns).prop_map(move |values| {
-            let table: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-            v1(&header.to_string(), &table)
-        })
+    (3_usize..9, 1_usize..9, any::<bool>()).prop_flat_map(|(rows, dimensions, normalize)| {
+        prop::collection::vec(-1e3_f32..1e3, rows * dimensions)
+            .prop_map(move |values| v1(dimensions, 8, normalize, &values))
     })
 }
 
 fn good_safetensors() -> impl Strategy<Value = Vec<u8>> {
-    (3_usize..9, 1_usize..9).prop_flat_map(|(rows, columns)| {
-        let header = json!({
-            "__metadata__": {
-                "format": "embeddings-worker", "name": "tiny", "tokenizer": "ascii-words",
-                "max_seq_len": "8", "normalize": "true",
-            },
-            "embeddings": {"dtype": "I8", "shape": [rows, columns], "data_offsets": [0, rows * columns]},
-            "scales": {"dtype": "F32", "shape": [rows], "data_offsets": [rows * columns, rows * columns + rows * 4]},
-        });
-        let values = prop::collection::vec(any::<u8>(), rows * columns);
+    (3_usize..9, 1_usize..9).prop_flat_map(|(rows, dimensions)| {
+        let values = prop::collection::vec(any::<u8>(), rows * dimensions);
         let scales = prop::collection::vec(-1e3_f32..1e3, rows);
         (values, scales).prop_map(move |(values, scales)| {
-            let scales: Vec<u8> = scales.iter().flat_map(|scale| scale.to_le_bytes()).collect();
-            safetensors(&header, &[values, scales].concat())
+            Writer::new("tiny")
+                .describe("tokenizer", "ascii-words")
+                .describe("max_seq_len", 8)
+                .describe("normalize", true)
+                .add("embeddings", Dtype::I8, &[rows, dimensions], values)
+                .add("scales", Dtype::F32, &[rows], f32_bytes(&scales))
+                .finish()
         })
     })
 }
 
 fn good_words_and_stems() -> impl Strategy<Value = Vec<u8>> {
-    (3_usize..9, 1_usize..40, 1_usize..4, 1_usize..9).prop_flat_map(|(rows, row_bytes, blocks, stems)| {
-        let scales_end = rows * row_bytes + rows * 2;
-        let header = json!({
-            "__metadata__": {
-                "format": "embeddings-worker", "name": "tiny", "tokenizer": "words-and-stems", "max_seq_len": "8",
-                "normalize": "true", "lexical_dim": (blocks * 4).to_string(), "lexical_weight": "0.7",
-                "scale_unit": "0.01",
-            },
-            "embeddings": {"dtype": "U8", "shape": [rows, row_bytes], "data_offsets": [0, rows * row_bytes]},
-            "scales": {"dtype": "I16", "shape": [rows], "data_offsets": [rows * row_bytes, scales_end]},
-            "idf": {"dtype": "U8", "shape": [stems], "data_offsets": [scales_end, scales_end + stems]},
-        });
+    let sizes = (3_usize..9, 1_usize..40, 1_usize..4, 1_usize..9);
+    sizes.prop_flat_map(|(rows, row_bytes, blocks, stems)| {
         let bytes = prop::collection::vec(any::<u8>(), rows * row_bytes);
         let scales = prop::collection::vec(any::<i16>(), rows);
         let idf = prop::collection::vec(any::<u8>(), stems);
         (bytes, scales, idf).prop_map(move |(bytes, scales, idf)| {
-            let scales: Vec<u8> = scales.iter().flat_map(|scale| scale.to_le_bytes()).collect();
-            safetensors(&header, &[bytes, scales, idf].concat())
+            let scales: Vec<u8> = scales.into_iter().flat_map(i16::to_le_bytes).collect();
+            Writer::new("tiny")
+                .describe("tokenizer", "words-and-stems")
+                .describe("max_seq_len", 8)
+                .describe("normalize", true)
+                .describe("lexical_dim", blocks * 4)
+                .describe("lexical_weight", 0.7)
+                .describe("scale_unit", 0.01)
+                .add("embeddings", Dtype::U8, &[rows, row_bytes], bytes)
+                .add("scales", Dtype::I16, &[rows], scales)
+                .add("idf", Dtype::U8, &[stems], idf)
+                .finish()
         })
     })
 }
@@ -188,7 +165,7 @@ proptest! {
 
     #[test]
     fn a_good_file_is_read(file in prop_oneof![good_v1(), good_safetensors(), good_words_and_stems()]) {
-        prop_assert!(Weights::from_bytes(file.clone()).is_ok());
+        prop_assert!(model(file.clone()).is_ok());
         check_reading(&file)?;
     }
 
@@ -208,7 +185,7 @@ proptest! {
         let header = json!({
             "vocab_size": vocab_size, "embedding_dim": embedding_dim, "max_seq_len": max_seq_len, "normalize": true,
         });
-        check_reading(&v1(&header.to_string(), &table))?;
+        check_reading(&v1_container(&header.to_string(), &table))?;
     }
 
     #[test]
@@ -228,7 +205,7 @@ proptest! {
             "embeddings": {"dtype": dtype, "shape": shape, "data_offsets": offsets},
             "scales": {"dtype": "F32", "shape": scales_shape, "data_offsets": scales_offsets},
         });
-        check_reading(&safetensors(&header, &data))?;
+        check_reading(&safetensors_container(&header.to_string(), &data))?;
     }
 }
 
@@ -264,7 +241,7 @@ fn token_ids(text: &str, vocab_size: usize, max_words: usize) -> (Vec<u32>, usiz
     let mut ids = Vec::new();
     let count =
         Tokenizer::AsciiWords.for_each_token(text, vocab_size, max_words, |id| ids.push(id));
-    (ids, count.words, count.words_read)
+    (ids, count.tokens, count.tokens_read)
 }
 
 proptest! {
@@ -296,9 +273,9 @@ proptest! {
     ) {
         let mut ids = Vec::new();
         let count = Tokenizer::WordsAndStems.for_each_token(&text, vocab_size, max_words, |id| ids.push(id));
-        prop_assert_eq!(count.words, Tokenizer::WordsAndStems.count_words(&text));
-        prop_assert_eq!(count.words_read, count.words.min(max_words));
-        prop_assert_eq!(ids.len(), 2 * count.words_read);
+        prop_assert_eq!(count.tokens, Tokenizer::WordsAndStems.count_words(&text));
+        prop_assert_eq!(count.tokens_read, count.tokens.min(max_words));
+        prop_assert_eq!(ids.len(), 2 * count.tokens_read);
         prop_assert!(ids.iter().all(|id| (RESERVED_ROWS..vocab_size).contains(&(*id as usize))), "{:?}", ids);
     }
 

@@ -1,24 +1,16 @@
 //! The weights reader: every malformed file has a test named by what is refused, which compares the
 //! whole message; and what a good file of either container is read as.
 
-use embedder_wasm::model::Model;
-use embedder_wasm::tokenizer::Tokenizer;
-use embedder_wasm::weights::{Dtype, Header, MAX_HEADER_BYTES, Weights};
+use embedder_wasm::format::container::{Head, WeightsFile};
+use embedder_wasm::format::writer::{
+    f32_bytes, safetensors_container as safetensors, v1_container as v1,
+};
+use embedder_wasm::format::{Dtype, MAX_FILE_BYTES, MAX_HEADER_BYTES, WeightsError};
+use embedder_wasm::models::{Model, ModelInfo, Scratch};
+use embedder_wasm::tokenizers::Tokenizer;
 use serde_json::{Value, json};
 
 // ------------------------------------------------------------------------------------- building files
-
-/// A file in format v1: the header as it is given, then `table`.
-fn v1(header: &str, table: &[u8]) -> Vec<u8> {
-    let length = header.len() as u32;
-    [&length.to_le_bytes()[..], header.as_bytes(), table].concat()
-}
-
-/// The extended format: the header as it is given, then the tensors' bytes.
-fn safetensors(header: &str, data: &[u8]) -> Vec<u8> {
-    let length = header.len() as u64;
-    [&length.to_le_bytes()[..], header.as_bytes(), data].concat()
-}
 
 const V1_HEADER: &str = r#"{"vocab_size":3,"embedding_dim":2,"max_seq_len":4,"normalize":true}"#;
 
@@ -98,16 +90,19 @@ fn edited(mut header: Value, path: &[&str], value: Value) -> Value {
 
 /// 0, 1, 2, ... as little-endian f32.
 fn floats(count: usize) -> Vec<u8> {
-    (0..count)
-        .flat_map(|value| (value as f32).to_le_bytes())
-        .collect()
+    let values: Vec<f32> = (0..count).map(|value| value as f32).collect();
+    f32_bytes(&values)
 }
 
 // ---------------------------------------------------------------------------------------- what is refused
 
+fn model(file: Vec<u8>) -> Result<Model, WeightsError> {
+    Model::from_file(WeightsFile::from_bytes(file)?)
+}
+
 fn refusal(file: Vec<u8>) -> String {
-    match Weights::from_bytes(file) {
-        Ok(weights) => panic!("was read as {:?}", weights.header),
+    match model(file) {
+        Ok(model) => panic!("was read as {:?}", model.info()),
         Err(error) => error.to_string(),
     }
 }
@@ -162,7 +157,7 @@ mod v1_refuses {
         no_normalize: v1_with("normalize", Value::Null) => "header.normalize: expected true or false, found nothing";
         a_normalize_that_is_a_number: v1_with("normalize", json!(1)) => "header.normalize: expected true or false, found 1";
 
-        a_table_larger_than_kv_holds: v1_with("vocab_size", json!(10_000_000)) => "the header describes a file of 80000078 bytes; at most 26214400 fit in one KV value";
+        a_table_larger_than_the_limit: v1_with("vocab_size", json!(10_000_000)) => "the header describes a file of 80000078 bytes; expected at most 67108864";
         a_table_whose_size_overflows: v1(r#"{"vocab_size":4294967295,"embedding_dim":4294967295,"max_seq_len":1,"normalize":true}"#, &[]) =>
             "header: a table of 4294967295 x 4294967295 f32 is larger than any file";
         a_file_without_its_last_byte: v1(V1_HEADER, &[0; 23]) => "the file has 94 bytes; its header describes 95";
@@ -203,6 +198,14 @@ mod safetensors_refuses {
             "header.__metadata__.max_seq_len: expected an integer from 1 to 4294967295, found \"0\"";
         a_max_seq_len_in_words: f32_with(&["__metadata__", "max_seq_len"], json!("four")) =>
             "header.__metadata__.max_seq_len: expected an integer from 1 to 4294967295, found \"four\"";
+        an_unknown_architecture: f32_with(&["__metadata__", "architecture"], json!("gpt")) =>
+            "header.__metadata__.architecture: expected \"static\", found \"gpt\"";
+        an_architecture_that_is_no_string: f32_with(&["__metadata__", "architecture"], json!(1)) => "header.__metadata__.architecture: expected a string, found 1";
+        aliases_that_are_no_json: f32_with(&["__metadata__", "aliases"], json!("tiny")) => aliases("\"tiny\"");
+        an_alias_with_more_dimensions_than_the_model: f32_with(&["__metadata__", "aliases"], json!("{\"tiny\":3}")) => aliases(r#""{\"tiny\":3}""#);
+        an_alias_of_no_dimensions: f32_with(&["__metadata__", "aliases"], json!("{\"tiny\":0}")) => aliases(r#""{\"tiny\":0}""#);
+        an_alias_without_a_name: f32_with(&["__metadata__", "aliases"], json!("{\"\":2}")) => aliases(r#""{\"\":2}""#);
+        a_prompt_that_is_no_string: f32_with(&["__metadata__", "query_prompt"], json!(["query: "])) => "header.__metadata__.query_prompt: expected a string, found [\"query: \"]";
         no_normalize: f32_with(&["__metadata__", "normalize"], Value::Null) => "header.__metadata__.normalize: expected a string, found nothing";
         a_normalize_of_yes: f32_with(&["__metadata__", "normalize"], json!("yes")) =>
             "header.__metadata__.normalize: expected \"true\" or \"false\", found \"yes\"";
@@ -251,10 +254,16 @@ mod safetensors_refuses {
             "tensor scales: expected F32 [3], one for each row of embeddings, found F32 [2]";
         a_scale_that_is_infinite: safetensors(&i8_header().to_string(), &[vec![1; 6], floats(1), f32::INFINITY.to_le_bytes().to_vec(), floats(1)].concat()) =>
             "tensor scales: row 1, column 0: expected a magnitude of at most 1e15, found inf";
-        a_file_larger_than_kv_holds: edited_twice(SHAPE, json!([3_276_800, 2]), OF, json!([0, 26_214_400])) =>
-            format!("the header describes a file of {} bytes; at most 26214400 fit in one KV value", 26_214_400 + header_bytes(SHAPE, json!([3_276_800, 2]), OF, json!([0, 26_214_400])));
+        a_file_larger_than_the_limit: edited_twice(SHAPE, json!([MAX_FILE_BYTES / 8, 2]), OF, json!([0, MAX_FILE_BYTES])) =>
+            format!("the header describes a file of {} bytes; expected at most {MAX_FILE_BYTES}", MAX_FILE_BYTES + header_bytes(SHAPE, json!([MAX_FILE_BYTES / 8, 2]), OF, json!([0, MAX_FILE_BYTES])));
         a_file_without_its_last_byte: short_by_one(f32_with(SHAPE, json!([3, 2]))) => lengths(-1);
         a_file_with_a_byte_too_many: [f32_with(SHAPE, json!([3, 2])), vec![0]].concat() => lengths(1);
+    }
+
+    fn aliases(found: &str) -> String {
+        format!(
+            "header.__metadata__.aliases: expected a JSON object whose fields are names and whose values are dimensions from 1 to 2, found {found}"
+        )
     }
 
     fn safetensors_with_length(length: u64) -> Vec<u8> {
@@ -288,24 +297,30 @@ mod safetensors_refuses {
 #[test]
 fn v1_is_read_with_its_fields() {
     let file = v1(V1_HEADER, &floats(6));
-    let weights = Weights::from_bytes(file.clone()).unwrap();
-    let header = &weights.header;
+    let weights = WeightsFile::from_bytes(file.clone()).unwrap();
+    assert_eq!(weights.head.file_bytes, file.len());
+    let embeddings = weights.tensor("embeddings").unwrap();
     assert_eq!(
-        (header.name.as_str(), header.tokenizer, header.dtype),
-        ("embeddings-worker", Tokenizer::AsciiWords, Dtype::F32)
+        (embeddings.dtype, embeddings.shape),
+        (Dtype::F32, &[3, 2][..])
     );
-    assert_eq!(
-        (
-            header.vocab_size,
-            header.embedding_dim,
-            header.max_seq_len,
-            header.normalize
-        ),
-        (3, 2, 4, true)
-    );
-    assert_eq!(header.file_bytes, file.len());
-    assert_eq!(weights.embeddings(), floats(6));
-    assert!(weights.scales().is_empty());
+    assert_eq!(embeddings.bytes, floats(6));
+    assert_eq!(weights.tensor("scales"), None);
+    let expected = ModelInfo {
+        name: "embeddings-worker".to_owned(),
+        architecture: "static",
+        tokenizer: "ascii-words",
+        dtype: "F32",
+        dimensions: 2,
+        semantic_dimensions: 2,
+        max_input_tokens: 4,
+        max_request_tokens: 300_000,
+        normalize: true,
+        multiply_adds_per_token: 2,
+        aliases: vec![],
+        prompts: Default::default(),
+    };
+    assert_eq!(Model::from_file(weights).unwrap().info(), &expected);
 }
 
 #[test]
@@ -313,8 +328,48 @@ fn v1_takes_white_space_and_unknown_fields_in_its_header() {
     let header = V1_HEADER
         .replace(',', " ,\n")
         .replace('}', r#","made_by":"hand"} "#);
-    let weights = Weights::from_bytes(v1(&header, &floats(6))).unwrap();
-    assert_eq!(weights.embeddings(), floats(6));
+    let weights = WeightsFile::from_bytes(v1(&header, &floats(6))).unwrap();
+    assert_eq!(weights.tensor("embeddings").unwrap().bytes, floats(6));
+}
+
+#[test]
+fn architecture_aliases_and_prompts_are_read() {
+    let mut header = f32_header();
+    let metadata = &mut header["__metadata__"];
+    metadata["architecture"] = json!("static");
+    metadata["aliases"] = json!(r#"{"tiny-whole": 2, "tiny-half": 1}"#);
+    metadata["query_prompt"] = json!("query: ");
+    let model = model(safetensors(&header.to_string(), &floats(6))).unwrap();
+    let info: Value = serde_json::from_str(&model.info().to_json()).unwrap();
+    assert_eq!(
+        info,
+        json!({
+            "name": "tiny", "architecture": "static", "tokenizer": "ascii-words", "dtype": "F32",
+            "dimensions": 2, "semanticDimensions": 2, "maxInputTokens": 4, "maxRequestTokens": 300_000,
+            "normalize": false, "multiplyAddsPerToken": 2,
+            "aliases": {"tiny-half": 1, "tiny-whole": 2}, "prompts": {"query": "query: ", "document": null},
+        })
+    );
+}
+
+#[test]
+fn a_tensor_is_handed_out_by_its_name_dtype_and_shape() {
+    let weights =
+        WeightsFile::from_bytes(safetensors(&f32_header().to_string(), &floats(6))).unwrap();
+    let asked = |name, dtype, shape: &[usize]| {
+        let found = weights.tensor_of(name, dtype, shape);
+        found.map(<[u8]>::to_vec).map_err(|error| error.to_string())
+    };
+    assert_eq!(asked("embeddings", Dtype::F32, &[3, 2]), Ok(floats(6)));
+    let found = "tensor embeddings: expected I8 [3, 2], found F32 [3, 2]";
+    assert_eq!(
+        asked("embeddings", Dtype::I8, &[3, 2]),
+        Err(found.to_owned())
+    );
+    let found = "tensor embeddings: expected F32 [2], found F32 [3, 2]";
+    assert_eq!(asked("embeddings", Dtype::F32, &[2]), Err(found.to_owned()));
+    let found = "tensor idf: missing";
+    assert_eq!(asked("idf", Dtype::U8, &[2]), Err(found.to_owned()));
 }
 
 #[test]
@@ -395,7 +450,7 @@ fn the_largest_magnitude_is_taken() {
     let rows = [0.0, 0.0, 0.0, 0.0, 1e15, -1e15_f32]
         .map(f32::to_le_bytes)
         .concat();
-    assert!(Weights::from_bytes(v1(V1_HEADER, &rows)).is_ok());
+    assert!(model(v1(V1_HEADER, &rows)).is_ok());
 }
 
 #[test]
@@ -406,17 +461,18 @@ fn a_header_asks_for_more_bytes_until_it_is_whole() {
     ] {
         let header_end = file.len() - 24;
         for length in 0..header_end {
-            assert_eq!(Header::parse(&file[..length]), Ok(None), "{length} bytes");
+            assert_eq!(Head::parse(&file[..length]), Ok(None), "{length} bytes");
         }
-        let header = Header::parse(&file[..header_end]).unwrap().unwrap();
+        let header = Head::parse(&file[..header_end]).unwrap().unwrap();
         assert_eq!(header.file_bytes, file.len());
-        assert_eq!(header.embeddings, header_end..file.len());
+        assert_eq!(header.tensors[0].range, header_end..file.len());
     }
 }
 
 fn embedded(file: Vec<u8>, text: &str) -> [f32; 2] {
-    let model = Model::new(Weights::from_bytes(file).unwrap());
     let mut embedding = [0.0; 2];
-    model.embed(text, &mut embedding);
+    model(file)
+        .unwrap()
+        .embed(text, &mut Scratch::default(), &mut embedding);
     embedding
 }

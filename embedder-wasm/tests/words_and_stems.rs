@@ -1,15 +1,20 @@
 //! The tokenizer words-and-stems and the models that have it, against `golden/words_and_stems.jsonl`,
 //! which `golden/make_words_and_stems.py` made out of what `model/FORMAT.md` says, without this code.
 
-use embedder_wasm::model::Model;
-use embedder_wasm::tokenizer::Tokenizer;
-use embedder_wasm::weights::Weights;
+use embedder_wasm::format::WeightsError;
+use embedder_wasm::format::container::WeightsFile;
+use embedder_wasm::format::writer::safetensors_container;
+use embedder_wasm::models::static_table::StaticTable;
+use embedder_wasm::models::{Model, Scratch};
+use embedder_wasm::tokenizers::Tokenizer;
 use serde_json::Value;
 
 const TOLERANCE: f64 = 1e-6;
 
-fn golden_weights() -> Weights {
-    Weights::from_bytes(include_bytes!("golden/words_and_stems.safetensors").to_vec()).unwrap()
+const GOLDEN_FILE: &[u8] = include_bytes!("golden/words_and_stems.safetensors");
+
+fn model(file: Vec<u8>) -> Result<Model, WeightsError> {
+    Model::from_file(WeightsFile::from_bytes(file)?)
 }
 
 fn golden_lines() -> impl Iterator<Item = Value> {
@@ -20,18 +25,20 @@ fn golden_lines() -> impl Iterator<Item = Value> {
 
 #[test]
 fn token_ids_and_word_counts_are_those_of_the_specification() {
-    let weights = golden_weights();
+    let file = WeightsFile::from_bytes(GOLDEN_FILE.to_vec()).unwrap();
+    let table = StaticTable::from_file(file).unwrap();
+    let config = table.config();
     for line in golden_lines() {
         let text = line["text"].as_str().unwrap();
         let mut ids = Vec::new();
         let count = Tokenizer::WordsAndStems.for_each_token(
             text,
-            weights.header.vocab_size,
-            weights.header.max_seq_len,
+            config.vocab_size,
+            config.max_seq_len,
             |id| ids.push(Value::from(id)),
         );
         assert_eq!(Value::from(ids), line["token_ids"], "{text:?}");
-        assert_eq!(Value::from(count.words), line["words"], "{text:?}");
+        assert_eq!(Value::from(count.tokens), line["words"], "{text:?}");
         assert_eq!(
             Value::from(Tokenizer::WordsAndStems.count_words(text)),
             line["words"],
@@ -42,13 +49,14 @@ fn token_ids_and_word_counts_are_those_of_the_specification() {
 
 #[test]
 fn embeddings_of_all_lengths_are_those_of_the_specification() {
-    let model = Model::new(golden_weights());
-    assert_eq!(model.header().embedding_dim, 56);
+    let model = model(GOLDEN_FILE.to_vec()).unwrap();
+    assert_eq!(model.info().dimensions, 56);
+    let mut scratch = Scratch::default();
     let mut values_compared = 0;
     for line in golden_lines() {
         let text = line["text"].as_str().unwrap();
         let mut embedding = vec![f32::NAN; line["dimensions"].as_u64().unwrap() as usize];
-        model.embed(text, &mut embedding);
+        model.embed(text, &mut scratch, &mut embedding);
         let expected = line["embedding"].as_array().unwrap();
         assert_eq!(embedding.len(), expected.len());
         for (value, expected) in embedding.iter().zip(expected) {
@@ -65,7 +73,7 @@ fn embeddings_of_all_lengths_are_those_of_the_specification() {
 
 /// The golden file with another value in its header; `Value::Null` leaves the field out.
 fn with(path: &[&str], value: Value) -> Vec<u8> {
-    let file = include_bytes!("golden/words_and_stems.safetensors");
+    let file = GOLDEN_FILE;
     let header_end = 8 + u64::from_le_bytes(file[..8].try_into().unwrap()) as usize;
     let mut header: Value = serde_json::from_slice(&file[8..header_end]).unwrap();
     let (field, parents) = path.split_last().unwrap();
@@ -77,14 +85,7 @@ fn with(path: &[&str], value: Value) -> Vec<u8> {
     } else {
         parent[field] = value;
     }
-    let header = header.to_string();
-    let length = header.len() as u64;
-    [
-        &length.to_le_bytes()[..],
-        header.as_bytes(),
-        &file[header_end..],
-    ]
-    .concat()
+    safetensors_container(&header.to_string(), &file[header_end..])
 }
 
 #[test]
@@ -137,9 +138,7 @@ fn a_lexical_part_that_is_not_well_described_is_refused() {
         ),
     ];
     for (file, message) in cases {
-        let found = Weights::from_bytes(file)
-            .err()
-            .map(|error| error.to_string());
+        let found = model(file).err().map(|error| error.to_string());
         assert_eq!(found.as_deref(), Some(message));
     }
 }

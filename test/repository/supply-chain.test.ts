@@ -8,6 +8,8 @@ import { bundle, bundledSources } from "../../scripts/lib/bundle.js";
 import { PROJECT_ROOT } from "../../scripts/lib/project.js";
 import manifest from "../../package.json" with { type: "json" };
 
+const OWN_CRATES = ["embedder-tools", "embedder-wasm"];
+
 test("the Worker imports only files of this repository", () => {
   const imported = importsFrom("worker.ts");
   assert.deepEqual(
@@ -70,9 +72,9 @@ test("every crate is this repository's own or from crates.io, with its checksum"
     );
   assert.deepEqual(
     crates.filter(({ source }) => source === undefined).map(({ name }) => name),
-    ["embedder-wasm"],
+    OWN_CRATES,
   );
-  for (const { name, source, checksum } of crates.filter(({ name }) => name !== "embedder-wasm")) {
+  for (const { name, source, checksum } of crates.filter(({ name }) => !OWN_CRATES.includes(name!))) {
     assert.match(source!, /^registry\+.*\/crates\.io-index$/, name);
     assert.match(checksum ?? "", /^[0-9a-f]{64}$/, name);
   }

@@ -1,0 +1,402 @@
+//! Trains an embedding table on pairs of texts that belong together: in-batch negatives, InfoNCE in
+//! both directions, sparse Adam. `export_weights` turns the result into a weights file.
+
+mod batches;
+mod evaluate;
+mod idf;
+mod matrix;
+mod model_dir;
+mod objective;
+mod pairs;
+mod refine;
+mod table;
+mod teacher;
+mod text_set;
+mod trainer;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::Parser;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use embedder_wasm::format::row_format::RowFormat;
+use embedder_wasm::models::lexical::{MAX_LEXICAL_DIMENSIONS, MAX_LEXICAL_WEIGHT, SKETCH_BLOCKS};
+use embedder_wasm::tokenizers::Tokenizer;
+
+use evaluate::HeldOut;
+use idf::idf;
+use pairs::{Source, read_source};
+use refine::refine;
+use table::Table;
+use teacher::Teacher;
+use text_set::{Reading, TextSet};
+use trainer::{Guidance, LexicalGuidance, Schedule, TeacherGuidance, train};
+
+const DEFAULT_MAX_SEQ_LEN: usize = 8192;
+const DEFAULT_LEXICAL_DIM: usize = 640;
+const DEFAULT_LEXICAL_WEIGHT: f32 = 0.85;
+
+/// Train an embedding table on pairs of texts that belong together.
+#[derive(Parser)]
+struct Arguments {
+    /// Pairs to learn from, `anchor<TAB>positive` in each line; may be given several times.
+    #[arg(long, required = true, value_name = "FILE")]
+    pairs: Vec<PathBuf>,
+    /// Folder for the result: config.json and token_embeddings.f32.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Go on from this weights file; its tokenizer and size are kept.
+    #[arg(long, value_name = "WEIGHTS", conflicts_with_all = ["tokenizer", "vocab_size", "dim"])]
+    init: Option<PathBuf>,
+    /// How texts become rows of the table: ascii-words or words-and-stems.
+    #[arg(long, default_value = "ascii-words")]
+    tokenizer: String,
+    /// Rows of the table.
+    #[arg(long, default_value_t = 8192, value_parser = clap::value_parser!(u32).range(3..))]
+    vocab_size: u32,
+    /// Values in a row.
+    #[arg(long, default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    dim: u32,
+    /// How often the pairs are gone through; 0 leaves the table as it is, but for --average-with and --refine.
+    #[arg(long, default_value_t = 2)]
+    epochs: u32,
+    /// Average the trained rows with those of this model-dir, before they are refined: one that began with the same start
+    /// values, had the same teacher but other lessons, and was not refined. All but the rows stays this training's.
+    #[arg(long, value_name = "DIR")]
+    average_with: Option<PathBuf>,
+    /// How much of the average is the other's.
+    #[arg(long, default_value_t = 0.5, requires = "average_with", value_parser = share)]
+    average_share: f32,
+    /// Refine the table when it is trained (words-and-stems only): tell numbers apart, balance dimensions,
+    /// and let the last one say how far the words of a text agree. Not for one that was refined before.
+    #[arg(long)]
+    refine: bool,
+    /// Pairs in a batch; the other pairs of the batch are the negatives.
+    #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u32).range(2..=16384))]
+    batch_size: u32,
+    /// At most this many pairs of one file in one epoch, a new sample each time.
+    #[arg(long, default_value_t = u32::MAX, hide_default_value = true, value_parser = clap::value_parser!(u32).range(2..))]
+    max_pairs_per_source: u32,
+    /// Step size of Adam at the start; it falls linearly to 0.
+    #[arg(long, default_value_t = 0.01, value_parser = positive)]
+    learning_rate: f32,
+    /// What the similarities are divided by.
+    #[arg(long, default_value_t = 0.05, value_parser = positive)]
+    temperature: f32,
+    /// Words of a text that are read while training.
+    #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..))]
+    max_words: u32,
+    /// Words of a text that the trained model reads; by default 8192, or what the weights of --init say.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    max_seq_len: Option<u32>,
+    /// Folder with a teacher's vectors, as training/teacher.py writes it.
+    #[arg(long, value_name = "DIR")]
+    teacher: Option<PathBuf>,
+    /// Weight of the teacher's loss, where the pairs' has 1.
+    #[arg(long, default_value_t = 5.0, value_parser = positive)]
+    teacher_weight: f32,
+    /// Weight of the loss of distillation, where the pairs' has 1: which of a batch's positives each anchor is like,
+    /// and how much, is learned from the teacher. For batches whose texts are all among the teacher's.
+    #[arg(long, default_value_t = 0.0, requires = "teacher", value_parser = not_negative)]
+    distillation_weight: f32,
+    /// Texts of the teacher in a step.
+    #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..))]
+    teacher_batch_size: u32,
+    /// At most this many of the teacher's texts.
+    #[arg(long, default_value_t = u32::MAX, hide_default_value = true, value_parser = clap::value_parser!(u32).range(1..))]
+    max_teacher_texts: u32,
+    /// Length of the lexical part where the semantic one has 1 (words-and-stems only); by default 0.85,
+    /// or what the weights of --init have.
+    #[arg(long, value_parser = lexical_weight)]
+    lexical_weight: Option<f32>,
+    /// Values of the lexical part, a multiple of 4 (words-and-stems only); by default 640.
+    #[arg(long, value_parser = lexical_dim, conflicts_with = "init")]
+    lexical_dim: Option<usize>,
+    /// How the rows will be stored (export_weights --dtype): the last fifth of the steps learns with
+    /// rows rounded to that.
+    #[arg(long, default_value = "f32", value_parser = row_format())]
+    dtype: RowFormat,
+    /// The same seed gives the same result, whatever the number of threads.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Rated sentence pairs, `rating<TAB>sentence<TAB>sentence`: prints Spearman's correlation.
+    #[arg(long, value_name = "FILE")]
+    evaluate_sts: Vec<PathBuf>,
+    /// Folders with corpus.jsonl, queries.jsonl and qrels.tsv: prints nDCG@10.
+    #[arg(long, value_name = "DIR")]
+    evaluate_retrieval: Vec<PathBuf>,
+    /// Pairs held out: prints how often an anchor's nearest positive is its own, before and after.
+    #[arg(long, value_name = "FILE")]
+    evaluate_pairs: Option<PathBuf>,
+    /// Threads to use; by default one for each core.
+    #[arg(long)]
+    threads: Option<usize>,
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("error: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<(), String> {
+    if let Some(threads) = arguments.threads {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+        pool.build_global()
+            .map_err(|error| format!("--threads {threads}: {error}"))?;
+    }
+    model_dir::prepare(&arguments.out)?;
+    let start = Start::of(&arguments)?;
+    if arguments.refine && start.tokenizer != Tokenizer::WordsAndStems {
+        return Err(format!(
+            "--refine: only for the tokenizer words-and-stems, found {}",
+            start.tokenizer.name()
+        ));
+    }
+    let mut table = start.table;
+    arguments.dtype.check_dimensions(table.dim)?;
+    let reading = Reading {
+        tokenizer: start.tokenizer,
+        vocab_size: table.rows.len() / table.dim,
+        max_words: arguments.max_words as usize,
+    };
+    let others = arguments
+        .average_with
+        .as_deref()
+        .map(|folder| model_dir::read_rows(folder, &reading, table.dim))
+        .transpose()
+        .map_err(|message| format!("--average-with {message}"))?;
+    let held_out = HeldOut::read(
+        &arguments.evaluate_sts,
+        &arguments.evaluate_retrieval,
+        arguments.evaluate_pairs.as_deref(),
+        &reading,
+    )?;
+    let sources: Vec<Source> = arguments
+        .pairs
+        .iter()
+        .map(|path| read_source(path, &reading))
+        .collect::<Result<_, _>>()?;
+    for source in &sources {
+        eprintln!("{:>9} pairs of {}", source.pair_count(), source.name);
+    }
+
+    let sets: Vec<&TextSet> = sources.iter().map(|source| &source.texts).collect();
+    let (mut lexical_idf, lexical_dim, lexical_weight) = start.lexical.unwrap_or_else(|| {
+        let dim = arguments.lexical_dim.unwrap_or(DEFAULT_LEXICAL_DIM);
+        (idf(&sets), dim, DEFAULT_LEXICAL_WEIGHT)
+    });
+    let weight = arguments.lexical_weight.unwrap_or(lexical_weight);
+    let lexical = lexical_guidance(&reading, &lexical_idf, lexical_dim, weight);
+    let teacher = arguments
+        .teacher
+        .as_deref()
+        .map(|folder| Teacher::open(folder, table.dim))
+        .transpose()?;
+    let lessons = teacher
+        .as_ref()
+        .map(|teacher| {
+            if arguments.init.is_none() {
+                teacher.start_values(&reading, &mut table.rows)?;
+            }
+            teacher.lessons(&reading, arguments.max_teacher_texts as usize)
+        })
+        .transpose()?;
+    if let Some(lessons) = &lessons {
+        eprintln!("{:>9} texts of the teacher", lessons.texts.len());
+        if arguments.distillation_weight > 0.0 {
+            let known = |source: &&Source| {
+                source
+                    .keys
+                    .iter()
+                    .all(|key| lessons.places.contains_key(key))
+            };
+            let count = sources.iter().filter(known).count();
+            eprintln!(
+                "{count:>9} of {} files of pairs read whole by the teacher",
+                sources.len()
+            );
+            if count == 0 {
+                let wanted = "a file of pairs whose texts are all among the teacher's";
+                return Err(format!(
+                    "--distillation-weight: expected {wanted}, found none"
+                ));
+            }
+        }
+    }
+    let guidance = Guidance {
+        lexical,
+        teacher: lessons.as_ref().map(|lessons| TeacherGuidance {
+            lessons,
+            weight: arguments.teacher_weight,
+            distillation_weight: arguments.distillation_weight,
+            batch_size: arguments.teacher_batch_size as usize,
+        }),
+    };
+
+    held_out.print(&table, guidance.lexical.as_ref(), "before training");
+    let begun = Instant::now();
+    let losses = train(
+        &mut table,
+        &sources,
+        &guidance,
+        &Schedule {
+            epochs: arguments.epochs as usize,
+            batch_size: arguments.batch_size as usize,
+            max_pairs_per_source: arguments.max_pairs_per_source as usize,
+            learning_rate: arguments.learning_rate,
+            temperature: arguments.temperature,
+            dtype: arguments.dtype,
+            seed: arguments.seed,
+        },
+    );
+    if arguments.epochs > 0 {
+        print!("mean loss of the last epoch {:.4}, ", losses.pairs);
+        if lessons.is_some() {
+            print!("the teacher's {:.4}, ", losses.teacher);
+            if arguments.distillation_weight > 0.0 {
+                print!("of distillation {:.4}, ", losses.distillation);
+            }
+        }
+        println!("{:.0} s", begun.elapsed().as_secs_f32());
+        held_out.print(&table, guidance.lexical.as_ref(), "after training");
+    }
+    if let Some(others) = &others {
+        table.average(others, arguments.average_share, arguments.dtype);
+        held_out.print(&table, guidance.lexical.as_ref(), "averaged");
+    }
+    if arguments.refine {
+        refine(&mut table, &reading, &sets, &mut lexical_idf);
+        table.store_as(arguments.dtype);
+    }
+    let lexical = lexical_guidance(&reading, &lexical_idf, lexical_dim, weight);
+    if arguments.refine {
+        held_out.print(&table, lexical.as_ref(), "refined");
+    }
+    model_dir::write(
+        &arguments.out,
+        &table,
+        &reading,
+        start.max_seq_len,
+        lexical.as_ref(),
+    )?;
+    println!("written: {}", arguments.out.display());
+    Ok(())
+}
+
+fn lexical_guidance<'a>(
+    reading: &Reading,
+    idf: &'a [u8],
+    dim: usize,
+    weight: f32,
+) -> Option<LexicalGuidance<'a>> {
+    (reading.tokenizer == Tokenizer::WordsAndStems).then_some(LexicalGuidance { idf, dim, weight })
+}
+
+/// What the training begins with.
+struct Start {
+    tokenizer: Tokenizer,
+    table: Table,
+    max_seq_len: usize,
+    /// idf, dimensions and weight of the lexical part.
+    lexical: Option<(Vec<u8>, usize, f32)>,
+}
+
+impl Start {
+    fn of(arguments: &Arguments) -> Result<Self, String> {
+        let max_seq_len = arguments.max_seq_len.map(|words| words as usize);
+        if let Some(path) = &arguments.init {
+            let (model, rows) = model_dir::read_weights(path)?;
+            let config = model.config();
+            if !config.normalize {
+                return Err(format!(
+                    "--init {}: expected a model that normalises its vectors, as every trained one does",
+                    path.display()
+                ));
+            }
+            return Ok(Self {
+                tokenizer: config.tokenizer,
+                table: Table::from_rows(rows, config.table_dimensions),
+                max_seq_len: max_seq_len.unwrap_or(config.max_seq_len),
+                lexical: config
+                    .lexical
+                    .as_ref()
+                    .map(|part| (model.idf().to_vec(), part.dimensions, part.weight)),
+            });
+        }
+        let name = &arguments.tokenizer;
+        let tokenizer = Tokenizer::from_name(name).ok_or_else(|| {
+            format!(
+                "--tokenizer: expected one of {}, found {name:?}",
+                Tokenizer::NAMES
+            )
+        })?;
+        Ok(Self {
+            tokenizer,
+            table: Table::random(
+                arguments.vocab_size as usize,
+                arguments.dim as usize,
+                arguments.seed,
+            ),
+            max_seq_len: max_seq_len.unwrap_or(DEFAULT_MAX_SEQ_LEN),
+            lexical: None,
+        })
+    }
+}
+
+/// The formats by their names in lower case.
+fn row_format() -> impl TypedValueParser<Value = RowFormat> {
+    let names = RowFormat::ALL.map(|format| format.name().to_ascii_lowercase());
+    PossibleValuesParser::new(names).try_map(|name| {
+        RowFormat::ALL
+            .into_iter()
+            .find(|format| format.name().eq_ignore_ascii_case(&name))
+            .ok_or(name)
+    })
+}
+
+fn lexical_dim(text: &str) -> Result<usize, String> {
+    match text.parse::<usize>() {
+        Ok(dim)
+            if (1..=MAX_LEXICAL_DIMENSIONS).contains(&dim) && dim.is_multiple_of(SKETCH_BLOCKS) =>
+        {
+            Ok(dim)
+        }
+        _ => Err(format!(
+            "expected a multiple of {SKETCH_BLOCKS} up to {MAX_LEXICAL_DIMENSIONS}"
+        )),
+    }
+}
+
+fn lexical_weight(text: &str) -> Result<f32, String> {
+    match positive(text)? {
+        weight if weight <= MAX_LEXICAL_WEIGHT => Ok(weight),
+        _ => Err(format!("expected at most {MAX_LEXICAL_WEIGHT}")),
+    }
+}
+
+fn share(text: &str) -> Result<f32, String> {
+    match text.parse::<f32>() {
+        Ok(value) if (0.0..=1.0).contains(&value) => Ok(value),
+        _ => Err(format!("expected a number from 0 to 1, found {text:?}")),
+    }
+}
+
+fn not_negative(text: &str) -> Result<f32, String> {
+    match text.parse::<f32>() {
+        Ok(value) if value.is_finite() && value >= 0.0 => Ok(value),
+        _ => Err(format!("expected 0 or a number above it, found {text:?}")),
+    }
+}
+
+fn positive(text: &str) -> Result<f32, String> {
+    match text.parse::<f32>() {
+        Ok(value) if value.is_finite() && value > 0.0 => Ok(value),
+        _ => Err(format!("expected a number above 0, found {text:?}")),
+    }
+}

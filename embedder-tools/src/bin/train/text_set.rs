@@ -1,0 +1,116 @@
+//! Tokenised texts, end to end in one allocation.
+
+use embedder_wasm::models::lexical::Sketch;
+use embedder_wasm::tokenizers::Tokenizer;
+use embedder_wasm::tokenizers::words_and_stems;
+use rayon::prelude::*;
+
+/// How texts are read.
+#[derive(Clone, Copy)]
+pub struct Reading {
+    pub tokenizer: Tokenizer,
+    pub vocab_size: usize,
+    pub max_words: usize,
+}
+
+/// A text's rows of the table and, where the tokenizer has stems, their hashes.
+#[derive(Default)]
+struct Tokens {
+    rows: Vec<u32>,
+    stems: Vec<u64>,
+}
+
+impl Reading {
+    fn read(&self, text: &str) -> Tokens {
+        let mut tokens = Tokens::default();
+        match self.tokenizer {
+            Tokenizer::AsciiWords => {
+                let row = |row| tokens.rows.push(row);
+                self.tokenizer
+                    .for_each_token(text, self.vocab_size, self.max_words, row);
+            }
+            Tokenizer::WordsAndStems => {
+                words_and_stems::for_each_token(text, self.vocab_size, self.max_words, |token| {
+                    tokens.rows.extend([token.word_row, token.stem_row]);
+                    tokens.stems.push(token.stem_hash);
+                });
+            }
+        }
+        tokens
+    }
+}
+
+#[derive(Default)]
+pub struct TextSet {
+    /// Text i has the rows `rows[row_offsets[i]..row_offsets[i + 1]]`.
+    row_offsets: Vec<usize>,
+    rows: Vec<u32>,
+    stem_offsets: Vec<usize>,
+    stems: Vec<u64>,
+}
+
+impl TextSet {
+    pub fn of<T: AsRef<str> + Sync>(texts: &[T], reading: &Reading) -> Self {
+        let tokens: Vec<Tokens> = texts
+            .par_iter()
+            .map(|text| reading.read(text.as_ref()))
+            .collect();
+        let mut set = TextSet {
+            row_offsets: vec![0],
+            stem_offsets: vec![0],
+            ..Self::default()
+        };
+        for text in tokens {
+            set.rows.extend(text.rows);
+            set.row_offsets.push(set.rows.len());
+            set.stems.extend(text.stems);
+            set.stem_offsets.push(set.stems.len());
+        }
+        set
+    }
+
+    #[cfg(test)]
+    pub fn of_rows(texts: &[Vec<u32>]) -> Self {
+        let mut set = TextSet {
+            row_offsets: vec![0],
+            stem_offsets: vec![0; texts.len() + 1],
+            ..Self::default()
+        };
+        for rows in texts {
+            set.rows.extend(rows);
+            set.row_offsets.push(set.rows.len());
+        }
+        set
+    }
+
+    pub fn len(&self) -> usize {
+        self.row_offsets.len() - 1
+    }
+
+    pub fn rows(&self, text: usize) -> &[u32] {
+        &self.rows[self.row_offsets[text]..self.row_offsets[text + 1]]
+    }
+
+    pub fn all_rows(&self) -> Vec<&[u32]> {
+        (0..self.len()).map(|text| self.rows(text)).collect()
+    }
+
+    pub fn stems(&self, text: usize) -> &[u64] {
+        &self.stems[self.stem_offsets[text]..self.stem_offsets[text + 1]]
+    }
+
+    /// The lexical parts of some of the texts, each of length 1 or, without a stem, zero.
+    pub fn sketches(&self, texts: &[usize], idf: &[u8], dim: usize) -> Vec<f32> {
+        let mut sketches = vec![0.0; texts.len() * dim];
+        sketches
+            .par_chunks_mut(dim)
+            .zip(texts)
+            .for_each(|(values, &text)| {
+                let mut sketch = Sketch::default();
+                self.stems(text).iter().for_each(|&stem| sketch.add(stem));
+                sketch.write(idf, values);
+                embedder_wasm::kernels::norm::normalize(values);
+            });
+        sketches
+    }
+}

@@ -1,0 +1,149 @@
+//! The lexical part of an embedding: which stems a text has, weighted by how rare they are, in a
+//! count sketch. It needs no table, so that any two texts with the same rare word meet in it.
+
+use std::ops::Range;
+
+use crate::format::container::Head;
+use crate::format::{Dtype, WeightsError, refused};
+
+/// More is no use in a vector that is sent around.
+pub const MAX_LEXICAL_DIMENSIONS: usize = 8192;
+pub const MAX_LEXICAL_WEIGHT: f32 = 100.0;
+
+/// A stem is written to one place in each of these equal blocks of the sketch.
+pub const SKETCH_BLOCKS: usize = 4;
+
+/// What a file says about a model's lexical part.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LexicalPart {
+    pub dimensions: usize,
+    /// Its length where the semantic part has 1.
+    pub weight: f32,
+    /// U8 `[n]`: how rare a stem is. A range of the file's bytes.
+    pub idf: Range<usize>,
+}
+
+impl LexicalPart {
+    /// Reads `lexical_dim`, `lexical_weight` and the tensor `idf`, which must be there.
+    pub fn from_head(head: &Head) -> Result<Self, WeightsError> {
+        let dimensions = match head.metadata.text("lexical_dim")?.parse::<usize>() {
+            Ok(dimensions)
+                if (1..=MAX_LEXICAL_DIMENSIONS).contains(&dimensions)
+                    && dimensions.is_multiple_of(SKETCH_BLOCKS) =>
+            {
+                dimensions
+            }
+            _ => {
+                let expected =
+                    format!("a multiple of {SKETCH_BLOCKS} up to {MAX_LEXICAL_DIMENSIONS}");
+                return head.metadata.wrong("lexical_dim", &expected);
+            }
+        };
+        let weight = head.metadata.real(
+            "lexical_weight",
+            0.0..=MAX_LEXICAL_WEIGHT,
+            &format!("a number from 0 to {MAX_LEXICAL_WEIGHT}"),
+        )?;
+        let idf = head.needed_tensor("idf")?;
+        if idf.dtype != Dtype::U8 || idf.shape.len() != 1 || idf.shape[0] == 0 {
+            return refused(format!(
+                "tensor idf: expected U8 of the shape [n], found {} {:?}",
+                idf.dtype, idf.shape
+            ));
+        }
+        Ok(Self {
+            dimensions,
+            weight,
+            idf: idf.range.clone(),
+        })
+    }
+}
+
+/// The stems of one text.
+#[derive(Default)]
+pub struct Sketch {
+    stem_hashes: Vec<u64>,
+}
+
+impl Sketch {
+    /// Forgets the stems of the text before.
+    pub fn clear(&mut self) {
+        self.stem_hashes.clear();
+    }
+
+    pub fn add(&mut self, stem_hash: u64) {
+        self.stem_hashes.push(stem_hash);
+    }
+
+    /// Writes each stem's (1 + ln count) x idf into `sketch`, whose length is a multiple of
+    /// `SKETCH_BLOCKS`, at the places and with the signs that its hash gives.
+    pub fn write(&mut self, idf: &[u8], sketch: &mut [f32]) {
+        // In the order of their hashes: a sum's last bits do not depend on the order of the words.
+        self.stem_hashes.sort_unstable();
+        sketch.fill(0.0);
+        for equal in self.stem_hashes.chunk_by(|a, b| a == b) {
+            let hash = equal[0];
+            let weight = idf[(hash % idf.len() as u64) as usize];
+            let value = term_frequency(equal.len()) * f32::from(weight);
+            for (place, sign) in places(hash, sketch.len()) {
+                sketch[place] += sign * value;
+            }
+        }
+    }
+}
+
+/// 1 + ln count; most stems come once, and a logarithm costs as much as all the rest.
+fn term_frequency(count: usize) -> f32 {
+    if count == 1 {
+        1.0
+    } else {
+        (1.0 + (count as f64).ln()) as f32
+    }
+}
+
+/// Sixteen bits of the hash for each block: the lowest is the sign, the rest the place.
+fn places(hash: u64, dimensions: usize) -> impl Iterator<Item = (usize, f32)> {
+    let block_dimensions = dimensions / SKETCH_BLOCKS;
+    (0..SKETCH_BLOCKS).map(move |block| {
+        let bits = (hash >> (16 * block)) & 0xFFFF;
+        let sign = if bits & 1 == 0 { 1.0 } else { -1.0 };
+        (
+            block * block_dimensions + (bits >> 1) as usize % block_dimensions,
+            sign,
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stem_is_written_to_one_place_of_each_block_with_its_sign() {
+        // Pieces from the lowest: 0x0001 (minus, 0), 0x0004 (plus, 2), 0x000B (minus, 5), 0x0014 (plus, 10).
+        let hash = 0x0014_000B_0004_0001;
+        let mut sketch = Sketch::default();
+        sketch.add(hash);
+        let mut idf = vec![0; 8];
+        idf[1] = 10;
+        let mut values = vec![0.0; 32];
+        sketch.write(&idf, &mut values);
+        let mut expected = vec![0.0; 32];
+        (
+            expected[0],
+            expected[8 + 2],
+            expected[16 + 5],
+            expected[24 + 2],
+        ) = (-10.0, 10.0, -10.0, 10.0);
+        assert_eq!(values, expected);
+    }
+
+    #[test]
+    fn a_stem_that_comes_again_counts_by_the_logarithm() {
+        let mut sketch = Sketch::default();
+        (0..3).for_each(|_| sketch.add(0));
+        let mut values = vec![0.0; 4];
+        sketch.write(&[2], &mut values);
+        assert_eq!(values, [2.0 * (1.0 + 3f64.ln() as f32); 4]);
+    }
+}

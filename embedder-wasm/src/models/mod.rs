@@ -1,0 +1,92 @@
+//! The models: each reads itself from a weights file, and turns a text into its embedding.
+
+pub mod info;
+pub mod lexical;
+pub mod static_table;
+
+pub use crate::tokenizers::token_count::TokenCount;
+pub use info::ModelInfo;
+
+use crate::format::container::{Head, WeightsFile};
+use crate::format::{WeightsError, refused};
+use static_table::StaticTable;
+
+/// A loaded model. It does not change: what is scratch memory is passed in.
+pub enum Model {
+    Static(StaticTable),
+}
+
+/// Memory that models of all architectures use while they read a text; nothing in it outlives the call.
+#[derive(Default)]
+pub struct Scratch {
+    table: static_table::Scratch,
+}
+
+/// What a file's `architecture` may say.
+enum Architecture {
+    Static,
+}
+
+impl Architecture {
+    fn of(head: &Head) -> Result<Self, WeightsError> {
+        match head.metadata.optional_text("architecture")? {
+            None | Some(static_table::ARCHITECTURE) => Ok(Self::Static),
+            Some(found) => refused(format!(
+                "header.__metadata__.architecture: expected {:?}, found {found:?}",
+                static_table::ARCHITECTURE
+            )),
+        }
+    }
+}
+
+impl Model {
+    /// Refuses a head that no model can be made of, before the rest of the file is there.
+    pub fn check_head(head: &Head) -> Result<(), WeightsError> {
+        match Architecture::of(head)? {
+            Architecture::Static => StaticTable::check_head(head),
+        }
+    }
+
+    pub fn from_file(file: WeightsFile) -> Result<Self, WeightsError> {
+        match Architecture::of(&file.head)? {
+            Architecture::Static => StaticTable::from_file(file).map(Self::Static),
+        }
+    }
+
+    pub fn info(&self) -> &ModelInfo {
+        match self {
+            Self::Static(model) => model.info(),
+        }
+    }
+
+    /// Counts a text's tokens, and reads no weights.
+    pub fn count(&self, text: &str) -> TokenCount {
+        match self {
+            Self::Static(model) => model.count(text),
+        }
+    }
+
+    /// Multiply-adds for a text of which so many tokens are read.
+    pub fn work(&self, tokens_read: usize) -> u64 {
+        match self {
+            Self::Static(model) => model.work(tokens_read),
+        }
+    }
+
+    /// What the work for a text cannot be more than, without counting its tokens.
+    pub fn most_work(&self, text: &str) -> u64 {
+        match self {
+            Self::Static(model) => model.most_work(text),
+        }
+    }
+
+    /// Writes the embedding of a text, `[dimensions]`, into `embedding`: the first values of the model's vector,
+    /// normalised among themselves where the model normalises. A text without a token gives the zero vector.
+    /// `embedding` may be at most `info().dimensions` long.
+    pub fn embed(&self, text: &str, scratch: &mut Scratch, embedding: &mut [f32]) -> TokenCount {
+        debug_assert!((1..=self.info().dimensions).contains(&embedding.len()));
+        match self {
+            Self::Static(model) => model.embed(text, &mut scratch.table, embedding),
+        }
+    }
+}

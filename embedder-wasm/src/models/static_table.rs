@@ -1,0 +1,305 @@
+//! The architecture `static`: the mean of the rows of a text's tokens, L2-normalised, and the lexical part
+//! behind it where the model has one.
+
+use std::ops::Range;
+
+use super::info::{ModelInfo, read_aliases, read_name, read_prompts};
+use super::lexical::{LexicalPart, Sketch};
+use crate::format::container::{Head, WeightsFile};
+use crate::format::row_format::RowFormat;
+use crate::format::{Dtype, WeightsError, refused};
+use crate::kernels::norm::{inverse, norm_in_lanes, normalize, scale};
+use crate::kernels::rows::{RowSum, Rows};
+use crate::tokenizers::hashed_rows::MIN_VOCAB_SIZE;
+use crate::tokenizers::token_count::TokenCount;
+use crate::tokenizers::{Tokenizer, words_and_stems};
+
+/// As it stands in a weights file.
+pub const ARCHITECTURE: &str = "static";
+/// OpenAI's limit of one request. They take a second or so, most of which is for the answer.
+const MAX_REQUEST_TOKENS: usize = 300_000;
+/// What a scale of 1 may stand for at most, so that no value is larger than `MAX_MAGNITUDE`.
+const MAX_SCALE_UNIT: f32 = 1e9;
+
+pub struct StaticTable {
+    file: WeightsFile,
+    config: Config,
+    info: ModelInfo,
+}
+
+/// What a file says about its table. Ranges are byte offsets in the file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    pub tokenizer: Tokenizer,
+    pub row_format: RowFormat,
+    pub vocab_size: usize,
+    /// Of a row of the table.
+    pub table_dimensions: usize,
+    pub max_seq_len: usize,
+    pub normalize: bool,
+    pub lexical: Option<LexicalPart>,
+    /// `[vocab_size, table_dimensions]`.
+    embeddings: Range<usize>,
+    /// `[vocab_size]`; empty for F32.
+    scales: Range<usize>,
+    /// What an I4 scale of 1 stands for; 1 for other rows.
+    scale_unit: f32,
+}
+
+#[derive(Default)]
+pub struct Scratch {
+    /// `[table_dimensions]`, for rows in 4 bits.
+    level_sums: Vec<i32>,
+    sketch: Sketch,
+    /// `[lexical dimensions]`, where only some of them are wanted.
+    whole_lexical: Vec<f32>,
+}
+
+impl StaticTable {
+    /// Refuses a head that no static table can be made of.
+    pub fn check_head(head: &Head) -> Result<(), WeightsError> {
+        let config = Config::from_head(head)?;
+        config.info(head).map(|_| ())
+    }
+
+    /// Reads the table in place, and checks that its values can be summed.
+    pub fn from_file(file: WeightsFile) -> Result<Self, WeightsError> {
+        let config = Config::from_head(&file.head)?;
+        let info = config.info(&file.head)?;
+        match config.row_format {
+            RowFormat::F32 => file.check_magnitudes("embeddings", config.table_dimensions)?,
+            RowFormat::I8 => file.check_magnitudes("scales", 1)?,
+            // Whole numbers all.
+            RowFormat::I4 => {}
+        }
+        Ok(Self { file, config, info })
+    }
+
+    pub fn info(&self) -> &ModelInfo {
+        &self.info
+    }
+
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The table as it lies in the file.
+    pub fn rows(&self) -> Rows<'_> {
+        Rows {
+            format: self.config.row_format,
+            values: self.file.bytes_at(&self.config.embeddings),
+            scales: self.file.bytes_at(&self.config.scales),
+            scale_unit: self.config.scale_unit,
+            dimensions: self.config.table_dimensions,
+        }
+    }
+
+    /// How rare stems are, by hash; empty where the model has no lexical part.
+    pub fn idf(&self) -> &[u8] {
+        match &self.config.lexical {
+            Some(lexical) => self.file.bytes_at(&lexical.idf),
+            None => &[],
+        }
+    }
+
+    pub fn count(&self, text: &str) -> TokenCount {
+        TokenCount::cut_at(
+            self.config.max_seq_len,
+            self.config.tokenizer.count_words(text),
+        )
+    }
+
+    pub fn work(&self, tokens_read: usize) -> u64 {
+        tokens_read as u64 * self.info.multiply_adds_per_token
+    }
+
+    /// A word has one byte at least.
+    pub fn most_work(&self, text: &str) -> u64 {
+        self.work(text.len().min(self.config.max_seq_len))
+    }
+
+    pub fn embed(&self, text: &str, scratch: &mut Scratch, embedding: &mut [f32]) -> TokenCount {
+        let table_dimensions = self.config.table_dimensions;
+        match &self.config.lexical {
+            Some(lexical) if embedding.len() > table_dimensions => {
+                self.embed_both(text, lexical, scratch, embedding)
+            }
+            _ => {
+                let end = embedding.len().min(table_dimensions);
+                self.embed_semantic(text, scratch, &mut embedding[..end])
+            }
+        }
+    }
+
+    fn embed_semantic(
+        &self,
+        text: &str,
+        scratch: &mut Scratch,
+        embedding: &mut [f32],
+    ) -> TokenCount {
+        let config = &self.config;
+        let mut rows = RowSum::new(self.rows(), &mut scratch.level_sums, embedding);
+        let count = config.tokenizer.for_each_token(
+            text,
+            config.vocab_size,
+            config.max_seq_len,
+            |token_id| rows.add(token_id),
+        );
+        let row_count = rows.finish();
+        if row_count > 0 {
+            scale(embedding, 1.0 / row_count as f32);
+            if config.normalize {
+                normalize(embedding);
+            }
+        }
+        count
+    }
+
+    /// The semantic part and, behind it, the lexical one, in one pass over the text: each of length 1,
+    /// the lexical one then weighted, and all of it, as far as it is wanted, normalised.
+    fn embed_both(
+        &self,
+        text: &str,
+        part: &LexicalPart,
+        scratch: &mut Scratch,
+        embedding: &mut [f32],
+    ) -> TokenCount {
+        let Config {
+            vocab_size,
+            max_seq_len,
+            table_dimensions,
+            ..
+        } = self.config;
+        let Scratch {
+            level_sums,
+            sketch,
+            whole_lexical,
+        } = scratch;
+        let (semantic, lexical) = embedding.split_at_mut(table_dimensions);
+        let mut rows = RowSum::new(self.rows(), level_sums, semantic);
+        sketch.clear();
+        let count = words_and_stems::for_each_token(text, vocab_size, max_seq_len, |token| {
+            rows.add(token.word_row);
+            rows.add(token.stem_row);
+            sketch.add(token.stem_hash);
+        });
+        // The mean, whose squares cannot overflow where those of the sum might.
+        let row_count = rows.finish();
+        scale(semantic, inverse(row_count as f32));
+        let semantic_inverse = inverse(norm_in_lanes(semantic));
+        let wanted = lexical.len();
+        let lexical_inverse = if wanted == part.dimensions {
+            sketch.write(self.idf(), lexical);
+            inverse(norm_in_lanes(lexical))
+        } else {
+            whole_lexical.resize(part.dimensions, 0.0);
+            sketch.write(self.idf(), whole_lexical);
+            lexical.copy_from_slice(&whole_lexical[..wanted]);
+            inverse(norm_in_lanes(whole_lexical))
+        };
+        scale(semantic, semantic_inverse);
+        scale(lexical, part.weight * lexical_inverse);
+        scale(embedding, inverse(norm_in_lanes(embedding)));
+        count
+    }
+}
+
+impl Config {
+    fn from_head(head: &Head) -> Result<Self, WeightsError> {
+        let metadata = &head.metadata;
+        // The file's reader needs no name, but nobody could ask for a model without one.
+        read_name(metadata)?;
+        let Some(tokenizer) = Tokenizer::from_name(metadata.text("tokenizer")?) else {
+            return metadata.wrong("tokenizer", &format!("one of {}", Tokenizer::NAMES));
+        };
+        let max_seq_len = metadata.number("max_seq_len", 1..=u32::MAX as usize)?;
+        let normalize = metadata.flag("normalize")?;
+
+        let embeddings = head.needed_tensor("embeddings")?;
+        let [vocab_size, columns] = embeddings.shape[..] else {
+            return refused(format!(
+                "tensor embeddings: expected the shape [vocab_size, embedding_dim], found {:?}",
+                embeddings.shape
+            ));
+        };
+        if vocab_size < MIN_VOCAB_SIZE || columns == 0 {
+            return refused(format!(
+                "tensor embeddings: expected at least {MIN_VOCAB_SIZE} rows and 1 column, found {:?}",
+                embeddings.shape
+            ));
+        }
+        let Some(row_format) = RowFormat::of_tensor(embeddings.dtype) else {
+            return refused(format!(
+                "tensor embeddings: expected the dtype F32, I8 or, for 4 bits a value, U8, found {:?}",
+                embeddings.dtype.name()
+            ));
+        };
+        let scales = match row_format.scale_dtype() {
+            None => 0..0,
+            Some(dtype) => row_scales(head, dtype, vocab_size)?,
+        };
+        let scale_unit = match row_format {
+            RowFormat::F32 | RowFormat::I8 => 1.0,
+            RowFormat::I4 => metadata.real(
+                "scale_unit",
+                f32::MIN_POSITIVE..=MAX_SCALE_UNIT,
+                &format!("a number above 0, at most {MAX_SCALE_UNIT:e}"),
+            )?,
+        };
+        let lexical = match tokenizer {
+            Tokenizer::AsciiWords => None,
+            Tokenizer::WordsAndStems => {
+                if !normalize {
+                    return metadata.wrong(
+                        "normalize",
+                        "\"true\", which the tokenizer words-and-stems needs",
+                    );
+                }
+                Some(LexicalPart::from_head(head)?)
+            }
+        };
+        Ok(Self {
+            tokenizer,
+            row_format,
+            vocab_size,
+            table_dimensions: columns * row_format.values_in_one(),
+            max_seq_len,
+            normalize,
+            lexical,
+            embeddings: embeddings.range.clone(),
+            scales,
+            scale_unit,
+        })
+    }
+
+    fn info(&self, head: &Head) -> Result<ModelInfo, WeightsError> {
+        let lexical_dimensions = self.lexical.as_ref().map_or(0, |part| part.dimensions);
+        let dimensions = self.table_dimensions + lexical_dimensions;
+        let row_values = self.tokenizer.rows_in_a_word() * self.table_dimensions;
+        Ok(ModelInfo {
+            name: read_name(&head.metadata)?,
+            architecture: ARCHITECTURE,
+            tokenizer: self.tokenizer.name(),
+            dtype: self.row_format.name(),
+            dimensions,
+            semantic_dimensions: self.table_dimensions,
+            max_input_tokens: self.max_seq_len,
+            max_request_tokens: MAX_REQUEST_TOKENS,
+            normalize: self.normalize,
+            multiply_adds_per_token: row_values as u64,
+            aliases: read_aliases(&head.metadata, dimensions)?,
+            prompts: read_prompts(&head.metadata)?,
+        })
+    }
+}
+
+fn row_scales(head: &Head, dtype: Dtype, rows: usize) -> Result<Range<usize>, WeightsError> {
+    let scales = head.needed_tensor("scales")?;
+    if scales.dtype != dtype || scales.shape != [rows] {
+        return refused(format!(
+            "tensor scales: expected {dtype} [{rows}], one for each row of embeddings, found {} {:?}",
+            scales.dtype, scales.shape
+        ));
+    }
+    Ok(scales.range.clone())
+}
