@@ -52,7 +52,7 @@ const KINSHIP: Kin[] = [
   },
   {
     paths: /^\/(embeddings|models)(\/|$)/,
-    hint: (base) => `The base URL of clients ends in /v1: set it to ${base}.`,
+    hint: () => "The base URL of clients ends in /v1.",
   },
   {
     paths: /^\/v1\/engines(\/|$)/,

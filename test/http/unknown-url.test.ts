@@ -45,7 +45,7 @@ describe("a path that can mean one route alone stands for it", () => {
 describe("a 404 names what would have worked", () => {
   const twice = `/v1 is there twice: the client puts it in by itself or the base URL has it double. Set the base URL to ${BASE} or, for a client that adds /v1, to ${ORIGIN}.`;
   const ends = `The base URL ends before /embeddings, which clients add by themselves: set it to ${BASE}.`;
-  const v1 = `The base URL of clients ends in /v1: set it to ${BASE}.`;
+  const v1 = "The base URL of clients ends in /v1.";
   const notServed = (whose: string): string =>
     `This is ${whose}, which is not served here: choose OpenAI (or OpenAI-compatible) as the client's provider, with the base URL ${BASE}.`;
   const onlyEmbeddings = `This endpoint makes embeddings and nothing else: POST ${BASE}/embeddings.`;
