@@ -111,7 +111,9 @@ export function startCompare(page) {
   /** @param {Partial<CompareState> | undefined} state */
   function restore(state) {
     texts.value =
-      typeof state?.texts === "string" && state.texts.trim() ? state.texts : compareExamples[0].texts.join("\n");
+      typeof state?.texts === "string" && state.texts.trim()
+        ? state.texts
+        : compareExamples[0].texts.join("\n");
     checkRadio("compare-part", state?.part === "all" ? "all" : "meaning");
     result = null;
   }
@@ -212,14 +214,18 @@ export function startCompare(page) {
     const bytes = 4 * result.dimensions;
     /** @type {[string, string, string][]} */
     const facts = [
-      [
-        "Round trip",
-        duration(milliseconds),
-        requests > 1 ? `in ${requests} requests` : "there and back",
-      ],
+      ["Round trip", duration(milliseconds), requests > 1 ? `in ${requests} requests` : "there and back"],
       ["Each text", duration(milliseconds / count), `of ${count.toLocaleString("en")} at once`],
-      ["A million of them", costOfAMillion({ texts: count, requests, milliseconds }), "at Cloudflare’s prices"],
-      ["Each vector", `${bytes.toLocaleString("en")} bytes`, `${result.dimensions.toLocaleString("en")} dimensions`],
+      [
+        "A million of them",
+        costOfAMillion({ texts: count, requests, milliseconds }),
+        "at Cloudflare’s prices",
+      ],
+      [
+        "Each vector",
+        `${bytes.toLocaleString("en")} bytes`,
+        `${result.dimensions.toLocaleString("en")} dimensions`,
+      ],
     ];
     byId("facts").replaceChildren(
       ...facts.map(([name, value, more]) =>
@@ -253,7 +259,8 @@ export function startCompare(page) {
       showCosts(); // empty until its figures are here
     }
     if (part.costs) showCosts();
-    if (part.neighbours) for (const [at, item] of [...byId("each").children].entries()) showNear(item, firstShown + at);
+    if (part.neighbours)
+      for (const [at, item] of [...byId("each").children].entries()) showNear(item, firstShown + at);
   }
 
   function showMatrix() {

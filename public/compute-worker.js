@@ -43,12 +43,18 @@ const tasks = {
   receive({ space, texts, bytes }) {
     const answer = JSON.parse(new TextDecoder().decode(bytes));
     const empty = new Set(answer.empty ?? []);
-    const cut = new Map((answer.truncated ?? []).map((/** @type {{ index: number }} */ one) => [one.index, one]));
+    const cut = new Map(
+      (answer.truncated ?? []).map((/** @type {{ index: number }} */ one) => [one.index, one]),
+    );
     const known = spaces.get(space) ?? new Map();
     spaces.set(space, known);
     texts.forEach((text, i) => {
       const { embedding } = answer.data[i];
-      known.set(text, { vector: vectors.fromBase64(embedding), empty: empty.has(i), cut: cut.get(i) ?? null });
+      known.set(text, {
+        vector: vectors.fromBase64(embedding),
+        empty: empty.has(i),
+        cut: cut.get(i) ?? null,
+      });
     });
     return { tokens: answer.usage.prompt_tokens };
   },
@@ -130,9 +136,7 @@ async function* compare({ space, texts, semantic, matrixTexts }) {
   const shown = every.slice(0, matrixTexts);
   const size = every[0].length;
   const split = Math.min(semantic, size);
-  const marks = new Map(
-    all.flatMap(({ empty, cut }, i) => (empty || cut ? [[i, { empty, cut }]] : [])),
-  );
+  const marks = new Map(all.flatMap(({ empty, cut }, i) => (empty || cut ? [[i, { empty, cut }]] : [])));
   const largest = every.reduce((most, vector) => vector.reduce((m, v) => Math.max(m, Math.abs(v)), most), 0);
   yield { about: { dimensions: size, largest, marks } };
   yield {
@@ -146,7 +150,9 @@ async function* compare({ space, texts, semantic, matrixTexts }) {
               (a, b) => vectors.dotOf(a, b, 0, split) / (vectors.norm(a) * vectors.norm(b)),
             )
           : null,
-      areUnit: shown.every((vector) => Math.abs(vectors.norm(vector) - 1) < 0.01 || vectors.norm(vector) === 0),
+      areUnit: shown.every(
+        (vector) => Math.abs(vectors.norm(vector) - 1) < 0.01 || vectors.norm(vector) === 0,
+      ),
     },
   };
   yield { scatter: vectors.principalComponents(every, every.length > ROUGH_TEXTS ? 1e-4 : 1e-10) };

@@ -18,7 +18,8 @@ worker.addEventListener("message", ({ data: { id, part, value, error } }) => {
   else one.reject(new Error(error));
 });
 worker.addEventListener("error", (event) => {
-  for (const { reject } of waiting.values()) reject(new Error(`The page's web worker failed: ${event.message}`));
+  for (const { reject } of waiting.values())
+    reject(new Error(`The page's web worker failed: ${event.message}`));
   waiting.clear();
 });
 

@@ -46,7 +46,8 @@ export function checkRadio(name, value) {
 
 /** @param {string} name @param {() => void} changed */
 export function onRadio(name, changed) {
-  for (const radio of document.querySelectorAll(`input[name="${name}"]`)) radio.addEventListener("change", changed);
+  for (const radio of document.querySelectorAll(`input[name="${name}"]`))
+    radio.addEventListener("change", changed);
 }
 
 /** @param {string} id @param {number | null} done @param {number} of null hides it */

@@ -218,7 +218,10 @@ export function drawScatter(place, content) {
     x: width / 2 + (x - (left + right) / 2) * scale,
     y: height / 2 - (y - (top + bottom) / 2) * scale,
   }));
-  const origin = { x: width / 2 - ((left + right) / 2) * scale, y: height / 2 + ((top + bottom) / 2) * scale };
+  const origin = {
+    x: width / 2 - ((left + right) / 2) * scale,
+    y: height / 2 + ((top + bottom) / 2) * scale,
+  };
   if (points.length <= NUMBERED_POINTS) drawNumbers(place, content, { width, height, radius, spots, origin });
   else drawDots(place, content, { width, height, radius, spots, origin });
 }
@@ -273,7 +276,8 @@ function movedApart(spots, { width, height, radius }) {
   const reach = Math.ceil(Math.max(width, height) / step);
   const moves = [];
   for (let dx = -reach; dx <= reach; dx++)
-    for (let dy = -reach; dy <= reach; dy++) moves.push({ x: dx * step, y: dy * step, far: 1.5 * dx * dx + dy * dy });
+    for (let dy = -reach; dy <= reach; dy++)
+      moves.push({ x: dx * step, y: dy * step, far: 9 * dx * dx + dy * dy });
   moves.sort((a, b) => a.far - b.far);
   /** @type {Spot[]} */
   const placed = [];
@@ -314,7 +318,11 @@ function drawDots(place, { texts, label, onPoint }, { width, height, radius, spo
     context.arc(x, y, radius, 0, 2 * Math.PI);
     context.fill();
   }
-  const said = element("p", { class: "under-pointer", "aria-hidden": "true" }, "Point at a dot to see its text.");
+  const said = element(
+    "p",
+    { class: "under-pointer", "aria-hidden": "true" },
+    "Point at a dot to see its text.",
+  );
   /** @param {PointerEvent | MouseEvent} event */
   const nearest = (event) => {
     const box = canvas.getBoundingClientRect();
@@ -327,7 +335,8 @@ function drawDots(place, { texts, label, onPoint }, { width, height, radius, spo
   canvas.addEventListener("pointermove", (event) => {
     const index = nearest(event);
     canvas.classList.toggle("on-dot", index >= 0);
-    said.textContent = index < 0 ? "Point at a dot to see its text." : `${index + 1}. ${shorten(texts[index], 90)}`;
+    said.textContent =
+      index < 0 ? "Point at a dot to see its text." : `${index + 1}. ${shorten(texts[index], 90)}`;
   });
   canvas.addEventListener("click", (event) => {
     const index = nearest(event);
@@ -447,20 +456,8 @@ const GAP = 3; // pixels between the two parts of a vector
 const sizes = new ResizeObserver((entries) => {
   for (const { target } of entries) target.dispatchEvent(new Event("redraw"));
 });
-const seen = new IntersectionObserver(
-  (entries) => {
-    for (const { target, isIntersecting } of entries) {
-      if (!isIntersecting) continue;
-      seen.unobserve(target);
-      target.dispatchEvent(new Event("seen"));
-    }
-  },
-  { rootMargin: "200px" },
-);
-
 /**
- * One stripe per value, coloured by sign and size, with a gap where the meaning part ends. It is drawn when it is seen
- * first. `largest` is shared by the strips that are to be compared.
+ * One stripe per value, coloured by sign and size, with a gap where the meaning part ends. `largest` is shared by the strips that are to be compared.
  * @param {() => Promise<Float32Array>} vectorOf
  * @param {{ largest: number, split: number, size: number, label: string }} about
  */
@@ -497,11 +494,9 @@ export function vectorStrip(vectorOf, { largest, split, size, label }) {
     for (let y = 0; y < canvas.height; y++) context.putImageData(row, 0, y);
   };
   canvas.addEventListener("redraw", draw);
-  canvas.addEventListener("seen", async () => {
-    vector = await vectorOf();
-    draw();
-    sizes.observe(canvas);
+  void vectorOf().then((known) => {
+    vector = known;
+    sizes.observe(canvas); // which draws it, at the size that it has
   });
-  seen.observe(canvas);
   return canvas;
 }

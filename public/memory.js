@@ -75,7 +75,9 @@ export async function fromFragment(fragment) {
   const [, deflated, base64] = /^#texts(-deflated)?=([\w-]+)$/.exec(fragment) ?? [];
   if (base64 === undefined) return null;
   try {
-    const bytes = Uint8Array.from(atob(base64.replaceAll("-", "+").replaceAll("_", "/")), (one) => one.charCodeAt(0));
+    const bytes = Uint8Array.from(atob(base64.replaceAll("-", "+").replaceAll("_", "/")), (one) =>
+      one.charCodeAt(0),
+    );
     const plain = deflated ? await through(bytes, new DecompressionStream("deflate-raw")) : bytes;
     const state = JSON.parse(new TextDecoder().decode(plain));
     return state && typeof state === "object" ? state : null;

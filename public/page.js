@@ -153,7 +153,12 @@ const linked = await fromFragment(location.hash);
 const state = linked ?? (await recall());
 restore(state);
 await showModels(state?.model ?? null);
-start(linked?.view ?? (location.hash === "#search" ? "search" : null) ?? (location.hash ? null : state?.view) ?? "compare");
+start(
+  linked?.view ??
+    (location.hash === "#search" ? "search" : null) ??
+    (location.hash ? null : state?.view) ??
+    "compare",
+);
 
 /** A link that is opened while the page is. */
 async function openLink() {

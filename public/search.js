@@ -2,7 +2,17 @@
 // The view "Search documents": every text is embedded once and kept; typing costs one short request for the query.
 import { RequestError, UNKNOWN_MODEL } from "./api.js";
 import { compute } from "./compute.js";
-import { byId, checkRadio, countOf, duration, field, onRadio, radioValue, showError, showProgress } from "./dom.js";
+import {
+  byId,
+  checkRadio,
+  countOf,
+  duration,
+  field,
+  onRadio,
+  radioValue,
+  showError,
+  showProgress,
+} from "./dom.js";
 import { element, format, shorten } from "./draw.js";
 import { learn } from "./embedder.js";
 import { searchExamples } from "./examples.js";
@@ -14,6 +24,7 @@ const MOST_DOCUMENTS = 10_000; // their vectors take 40 MB
 const MOST_FILE_BYTES = 20 * 1024 * 1024;
 const SHOWN_CHARACTERS = 420;
 const SHOWN_BY_WORDS = 160;
+const WORDS_SHOWN = 6; // of those that a hit shares with the query
 
 /** @typedef {{ name: string, passages: import("./passages.js").Passage[] }} ReadFile */
 /** @typedef {{ documents: string, split: string, query: string, part: import("./page.js").Part, files: ReadFile[] }} SearchState */
@@ -24,7 +35,12 @@ export function startSearch(page) {
   /** @type {ReadFile[]} */
   let files = [];
   /** The documents as they were last cut, and what they were cut from. */
-  let cut = { from: "", files, documents: /** @type {Document[]} */ ([]), texts: /** @type {string[]} */ ([]) };
+  let cut = {
+    from: "",
+    files,
+    documents: /** @type {Document[]} */ ([]),
+    texts: /** @type {string[]} */ ([]),
+  };
   /** The texts that the web worker ranks. @type {string[]} */
   let indexed = [];
   /** @type {AbortController | null} */
@@ -240,7 +256,7 @@ export function startSearch(page) {
           ...(source ? [element("span", { class: "source" }, source)] : []),
           element("span", { class: "text" }, ...underlined(text, hit.forms)),
           splitBar(hit, best, withWords),
-          element("span", { class: "why" }, ...why(hit, withWords, ranking.countByWords)),
+          element("span", { class: "why" }, ...why(hit, withWords)),
         );
       }),
     );
@@ -308,7 +324,8 @@ export function startSearch(page) {
       event.preventDefault();
       byId("drop").classList.add("over");
     });
-    for (const end of ["dragleave", "drop"]) zone.addEventListener(end, () => byId("drop").classList.remove("over"));
+    for (const end of ["dragleave", "drop"])
+      zone.addEventListener(end, () => byId("drop").classList.remove("over"));
     zone.addEventListener("drop", async (event) => {
       if (!event.dataTransfer?.types.includes("Files")) return;
       event.preventDefault();
@@ -338,7 +355,8 @@ export function startSearch(page) {
       );
     }
     const problems = [];
-    const isFirst = files.length === 0 && searchExamples.some((one) => one.documents.join("\n") === documents.value);
+    const isFirst =
+      files.length === 0 && searchExamples.some((one) => one.documents.join("\n") === documents.value);
     for (const file of readable) {
       const name = file.webkitRelativePath || file.name;
       try {
@@ -361,7 +379,11 @@ export function startSearch(page) {
     list.hidden = files.length === 0;
     list.replaceChildren(
       ...files.map(({ name, passages }) => {
-        const remove = element("button", { type: "button", class: "link", "aria-label": `Take out ${name}` }, "×");
+        const remove = element(
+          "button",
+          { type: "button", class: "link", "aria-label": `Take out ${name}` },
+          "×",
+        );
         remove.addEventListener("click", () => {
           files = files.filter((one) => one.name !== name);
           showFiles();
@@ -400,25 +422,19 @@ function splitBar({ score, meaning, words }, best, withWords) {
   return bar;
 }
 
-/**
- * @param {{ score: number, meaning: number, words: number, shared: string[], wordsRank: number | null }} hit
- * @param {boolean} withWords @param {number} countByWords
- */
-function why({ score, meaning, words, shared, wordsRank }, withWords, countByWords) {
-  const [first, ...rest] = shared;
+/** @param {{ score: number, meaning: number, words: number, shared: string[], wordsRank: number | null }} hit @param {boolean} withWords */
+function why({ score, meaning, words, shared, wordsRank }, withWords) {
+  const sum = ` = meaning ${format(meaning, 3)} ${words < 0 ? "−" : "+"} words ${format(Math.abs(words), 3)}`;
   return [
-    element("strong", {}, format(score, 3)),
-    ...(withWords ? [` = meaning ${format(meaning, 3)} ${words < 0 ? "−" : "+"} words ${format(Math.abs(words), 3)}`] : []),
+    element("span", {}, element("strong", {}, format(score, 3)), withWords ? sum : ""),
     element(
       "span",
       { class: "shared-words" },
-      first === undefined ? "no word in common" : [first, ...rest].slice(0, 6).join(", "),
+      ...(shared.length
+        ? shared.slice(0, WORDS_SHOWN).map((word) => element("span", { class: "word" }, word))
+        : ["no word in common"]),
     ),
-    element(
-      "span",
-      { class: "other-rank" },
-      wordsRank !== null ? `${ordinal(wordsRank)} by BM25` : countByWords ? "not found by BM25" : "",
-    ),
+    ...(wordsRank === null ? [] : [element("span", { class: "other-rank" }, `${ordinal(wordsRank)} by BM25`)]),
   ];
 }
 
@@ -438,7 +454,8 @@ function startTwins() {
     list.addEventListener("pointerover", (event) => {
       const item = event.target instanceof Element ? event.target.closest("[data-document]") : null;
       for (const twin of other.children) {
-        const isTwin = item !== null && twin.getAttribute("data-document") === item.getAttribute("data-document");
+        const isTwin =
+          item !== null && twin.getAttribute("data-document") === item.getAttribute("data-document");
         twin.classList.toggle("twin", isTwin);
       }
     });
@@ -454,7 +471,9 @@ async function droppedFiles(dropped) {
   /** @param {FileSystemEntry} entry @returns {Promise<File[]>} */
   const filesOf = async (entry) => {
     if (entry.isFile) {
-      const file = await new Promise((resolve, reject) => /** @type {FileSystemFileEntry} */ (entry).file(resolve, reject));
+      const file = await new Promise((resolve, reject) =>
+        /** @type {FileSystemFileEntry} */ (entry).file(resolve, reject),
+      );
       const path = entry.fullPath.slice(1);
       if (path !== file.name) Object.defineProperty(file, "webkitRelativePath", { value: path });
       return [file];
@@ -481,7 +500,10 @@ function moveTo(list, items) {
   const before = new Map(
     still
       ? []
-      : [...list.children].map((item) => [item.getAttribute("data-document"), item.getBoundingClientRect().top]),
+      : [...list.children].map((item) => [
+          item.getAttribute("data-document"),
+          item.getBoundingClientRect().top,
+        ]),
   );
   list.replaceChildren(...items);
   if (still) return;
