@@ -277,7 +277,7 @@ function movedApart(spots, { width, height, radius }) {
   const moves = [];
   for (let dx = -reach; dx <= reach; dx++)
     for (let dy = -reach; dy <= reach; dy++)
-      moves.push({ x: dx * step, y: dy * step, far: 9 * dx * dx + dy * dy });
+      moves.push({ x: dx * step, y: dy * step, far: 40 * dx * dx + dy * dy });
   moves.sort((a, b) => a.far - b.far);
   /** @type {Spot[]} */
   const placed = [];
@@ -289,6 +289,17 @@ function movedApart(spots, { width, height, radius }) {
     };
     const move = moves.find(isFree) ?? moves[0];
     placed.push({ x: spot.x + move.x, y: spot.y + move.y });
+  }
+  // Those of one spot stand in their order, from above.
+  /** @type {Map<string, number[]>} */
+  const ofSpot = new Map();
+  spots.forEach(({ x, y }, i) => {
+    const key = `${Math.round(x)} ${Math.round(y)}`;
+    ofSpot.set(key, [...(ofSpot.get(key) ?? []), i]);
+  });
+  for (const indices of ofSpot.values()) {
+    const inOrder = indices.map((i) => placed[i]).sort((a, b) => a.y - b.y || a.x - b.x);
+    indices.forEach((i, at) => (placed[i] = inOrder[at]));
   }
   return placed;
 }

@@ -434,7 +434,9 @@ function why({ score, meaning, words, shared, wordsRank }, withWords) {
         ? shared.slice(0, WORDS_SHOWN).map((word) => element("span", { class: "word" }, word))
         : ["no word in common"]),
     ),
-    ...(wordsRank === null ? [] : [element("span", { class: "other-rank" }, `${ordinal(wordsRank)} by BM25`)]),
+    ...(wordsRank === null
+      ? []
+      : [element("span", { class: "other-rank" }, `${ordinal(wordsRank)} by BM25`)]),
   ];
 }
 

@@ -37,7 +37,7 @@ export async function open(path = "/", options: BrowserContextOptions = {}, of =
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
   context.on("request", (request) => requested.push(request.url()));
   const page = await context.newPage();
-  page.setDefaultTimeout(15_000);
+  page.setDefaultTimeout(60_000);
   page.on("pageerror", (error) => uncaught.push(String(error.stack)));
   await page.goto(of.url + path);
   return page;

@@ -518,13 +518,11 @@ for (const colorScheme of ["light", "dark"] as const) {
       await page.route("**/v1/models", (route) => route.fulfill({ json: { object: "list", data: MODELS } }));
       await page.goto(`${service.url}/#search`);
       await page.locator("#ranking li").first().waitFor();
-      await page
-        .locator("#files")
-        .setInputFiles({
-          name: "notes.txt",
-          mimeType: "text/plain",
-          buffer: Buffer.from("A whale is a mammal."),
-        });
+      await page.locator("#files").setInputFiles({
+        name: "notes.txt",
+        mimeType: "text/plain",
+        buffer: Buffer.from("A whale is a mammal."),
+      });
       await page.locator("#file-list li").waitFor();
       await page.getByLabel("Search for").fill("whales");
       await page.locator("#by-words li").first().waitFor();
