@@ -9,8 +9,8 @@ import { importModel, MAX_LEXICAL_WEIGHT, type ImportOptions } from "./lib/impor
 import { progressBar } from "./lib/import/progress.js";
 import { readBack } from "./lib/import/read-back.js";
 import { folderSource, type ModelSource } from "./lib/import/source.js";
-import { PROJECT_ROOT, runAsCommand, SHIPPED_WEIGHTS, UserError } from "./project.js";
-import { weightsVersion } from "./weights.js";
+import { PROJECT_ROOT, runAsCommand, SHIPPED_WEIGHTS, UserError } from "./lib/project.js";
+import { weightsVersion } from "./lib/weights.js";
 
 const USAGE = `npm run import -- FOLDER | OWNER/NAME [--out FILE] [--lexical WEIGHT | --no-lexical] [--name NAME]
     [--revision REVISION] [--query-prompt TEXT] [--document-prompt TEXT]
