@@ -13,6 +13,9 @@ import { defaultVersion, loadModel, modelNamed, servedModels } from "./worker/mo
 import type { ModelBindings, ServedModel } from "./worker/models";
 import { checkContentType, MAX_TEXTS, parseEmbeddingsRequest, parseJson } from "./worker/request";
 import { textsOfInput } from "./worker/token-ids";
+import { canonicalUrl, hintFor } from "./worker/unknown-url";
+
+export { Embeddings } from "./worker/service-binding";
 
 export interface Env extends ModelBindings {
   /** The page at `/` and the table of token ids. */
@@ -38,6 +41,8 @@ interface Context {
   ctx: ExecutionContext;
   /** For the log line of a failed request: sizes alone, never a text or a key. */
   sizes: { bytes: number; inputs: number; tokens: number };
+  /** Of the path, where it names a model: Azure's do. */
+  modelInPath?: string;
   /** Which model answers, where one does. */
   served?: ServedModel;
 }
@@ -97,10 +102,11 @@ function readPath({ url }: Request): string {
 
 async function answerRequest(context: Context): Promise<Response> {
   const { request, env } = context;
-  const path = readPath(request);
+  const sentPath = readPath(request);
   if (request.method === "OPTIONS") return preflight(context);
-  const route = ROUTES[path] ?? (path.startsWith("/v1/models/") ? MODEL_ROUTE : undefined);
-  if (route === undefined) return serveAsset(context, path);
+  const { route, path, modelInPath } = findRoute(sentPath);
+  if (route === undefined) return serveAsset(context, sentPath);
+  if (modelInPath !== undefined) context.modelInPath = modelInPath;
   const methods = route.method === "GET" ? ["GET", "HEAD"] : [route.method];
   if (!methods.includes(request.method)) {
     throw new ApiError(
@@ -117,6 +123,18 @@ async function answerRequest(context: Context): Promise<Response> {
       await checkRateLimit(env.RATE_LIMITER, key ?? `address:${request.headers.get("cf-connecting-ip")}`);
   }
   return route.handle(context, path);
+}
+
+function findRoute(path: string): { route: Route | undefined; path: string; modelInPath?: string } {
+  const route = ROUTES[path];
+  if (route !== undefined) return { route, path };
+  const { model: modelInPath, ...canonical } = canonicalUrl(path);
+  const isModel = canonical.path.startsWith("/v1/models/");
+  return {
+    route: ROUTES[canonical.path] ?? (isModel ? MODEL_ROUTE : undefined),
+    path: canonical.path,
+    ...(modelInPath !== undefined && { modelInPath }),
+  };
 }
 
 async function refuse(context: Context, error: unknown): Promise<Response> {
@@ -150,6 +168,7 @@ async function refuse(context: Context, error: unknown): Promise<Response> {
 // ------------------------------------------------------------------------------------ keys and rate limit
 
 const utf8Encoder = new TextEncoder();
+const KEY_FORMS = "'Authorization: Bearer <key>', 'api-key: <key>' or 'x-api-key: <key>'";
 
 /** Returns which key was sent, or undefined where there are none. */
 function authenticate(request: Request, env: Env): string | undefined {
@@ -158,16 +177,26 @@ function authenticate(request: Request, env: Env): string | undefined {
   const keys = env.API_KEY.split(",")
     .map((key) => key.trim())
     .filter((key) => key !== "");
-  const header = request.headers.get("authorization");
-  if (header === null)
-    throw invalidApiKey("No API key was sent: expected the header 'Authorization: Bearer <key>'.");
-  const sent = utf8Encoder.encode(/^Bearer +(.*)$/i.exec(header)?.[1]?.trim() ?? "");
+  const sentKeys = keysIn(request.headers).map((key) => utf8Encoder.encode(key));
+  if (sentKeys.length === 0) throw invalidApiKey(`No API key was sent: expected the header ${KEY_FORMS}.`);
   // Every key is compared, to its end, so that the time taken tells nothing.
-  const matches = keys.map((key) => equalInConstantTime(sent, utf8Encoder.encode(key)));
+  const matches = keys.map((key) => {
+    const expected = utf8Encoder.encode(key);
+    return sentKeys.map((sent) => equalInConstantTime(sent, expected)).includes(true);
+  });
   const index = matches.indexOf(true);
   if (index === -1)
-    throw invalidApiKey("The API key is wrong: expected one of this endpoint's keys after 'Bearer '.");
+    throw invalidApiKey(`The API key is wrong: expected one of this endpoint's keys in ${KEY_FORMS}.`);
   return `key:${index}`;
+}
+
+/** OpenAI's clients send the first form, Azure's the second, Anthropic's and others the third. */
+function keysIn(headers: Headers): string[] {
+  const authorization = headers.get("authorization");
+  const bearer = authorization === null ? null : (/^Bearer +(.*)$/i.exec(authorization)?.[1] ?? "");
+  return [bearer, headers.get("api-key"), headers.get("x-api-key")]
+    .filter((key) => key !== null)
+    .map((key) => key.trim());
 }
 
 function equalInConstantTime(sent: Uint8Array, key: Uint8Array): boolean {
@@ -197,13 +226,19 @@ async function createEmbeddings(context: Context): Promise<Response> {
   const { request, env, ctx, sizes } = context;
   checkContentType(request.headers.get("content-type"));
   const body = await readBody(request, sizes);
-  const { input, model: modelName, base64, ...options } = parseEmbeddingsRequest(parseJson(body));
+  const {
+    input,
+    model: modelName,
+    base64,
+    ...options
+  } = parseEmbeddingsRequest(parseJson(body), context.modelInPath);
   sizes.inputs = input.length;
   const texts = await textsOfInput(input, MAX_BODY_BYTES, env, ctx);
   const models = await servedModels(env, ctx);
   // Clients with a fixed name get the default.
   const served = (context.served = modelNamed(models, modelName) ?? models[0]!);
-  const job = { served, texts, isAbandoned: () => request.signal.aborted, sizes, ...options };
+  const isAbandoned = (): boolean => request.signal.aborted;
+  const job = { served, texts, field: "input", isAbandoned, sizes, ...options };
   return embedAsJson(job, { base64, modelName }, env, ctx, (answer, { truncated, empty }) =>
     respond(context, answer, 200, {
       "content-type": "application/json",
@@ -289,8 +324,8 @@ async function serveAsset(context: Context, path: string): Promise<Response> {
   if (asset !== undefined && asset.status !== 404) {
     return respond(context, asset.body, asset.status, Object.fromEntries(asset.headers));
   }
-  const hint = `/v1${path}` in ROUTES ? " The base URL of clients ends in /v1." : "";
-  throw new ApiError("unknown_url", `Unknown request URL: ${request.method} ${path}.${hint}`);
+  const hint = hintFor(path, new URL(request.url).origin);
+  throw new ApiError("unknown_url", `Unknown request URL: ${request.method} ${path}.${hint && ` ${hint}`}`);
 }
 
 // ----------------------------------------------------------------------------------------------- answers
@@ -300,7 +335,8 @@ function preflight(context: Context): Response {
     "access-control-allow-methods": "GET, POST, OPTIONS",
     // SDKs send headers of their own (x-stainless-*): whatever is asked for is allowed.
     "access-control-allow-headers":
-      context.request.headers.get("access-control-request-headers") ?? "authorization, content-type",
+      context.request.headers.get("access-control-request-headers") ??
+      "authorization, api-key, x-api-key, content-type, content-encoding",
     "access-control-max-age": String(PREFLIGHT_CACHE_SECONDS),
     vary: "access-control-request-headers",
   });

@@ -1,4 +1,4 @@
-// The crate alone, native and as wasm in workerd: `embedder-wasm/benches/rounds.rs` and `loop-worker.ts` do the
+// The crate alone, native and as wasm in workerd: `embedder-tools/benches/rounds.rs` and `loop-worker.ts` do the
 // same work in turn. What is compared is CPU time, which a busy machine stretches less than the clock's.
 import { spawn, spawnSync } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
@@ -118,7 +118,7 @@ async function startNative(weightsPath: string): Promise<Worked | undefined> {
 }
 
 function buildNative(): string | undefined {
-  console.error("        building embedder-wasm/benches/rounds.rs with cargo");
+  console.error("        building embedder-tools/benches/rounds.rs with cargo");
   const build = spawnSync("cargo", ["bench", "--no-run", "--bench", "rounds", "--message-format", "json"], {
     cwd: PROJECT_ROOT,
     encoding: "utf8",

@@ -2,6 +2,7 @@
  * A request's body: read up to a limit, and to its end where it is refused, since a client reads an answer only when
  * its upload has an end.
  */
+import { contentEncodingOf, gunzipped } from "./content-encoding";
 import { ApiError } from "./errors";
 import { settledWithin } from "./shared-load";
 
@@ -13,7 +14,7 @@ const MAX_DRAIN_MILLISECONDS = 10_000;
 
 const NO_BYTES: Uint8Array = new Uint8Array(0);
 
-/** How many bytes were read so far, also where the body is refused. */
+/** How many bytes were read so far, also where the body is refused. Of a body in gzip, those that came out. */
 export interface ReadSizes {
   bytes: number;
 }
@@ -23,6 +24,8 @@ export interface ReadSizes {
  * counting costs. Any other is counted while it is read.
  */
 export async function readBody(request: Request, sizes: ReadSizes): Promise<Uint8Array> {
+  if (contentEncodingOf(request.headers.get("content-encoding")) === "gzip")
+    return unpackBody(request, sizes);
   const statedBytes = Number(request.headers.get("content-length") ?? NaN);
   // Where both headers were sent, the length stated is not the one that counts.
   if (!(statedBytes <= MAX_BODY_BYTES) || request.headers.has("transfer-encoding"))
@@ -53,6 +56,38 @@ async function countBody(request: Request, sizes: ReadSizes): Promise<Uint8Array
     }
     body = start === 0 ? value : appended(body, start, value);
   }
+}
+
+/** The limit counts what comes out, and what goes in as well: there is gzip of any length that holds nothing. */
+async function unpackBody(request: Request, sizes: ReadSizes): Promise<Uint8Array> {
+  if (request.body === null) return NO_BYTES;
+  const reader = request.body.getReader();
+  let sentBytes = 0;
+  async function* upload(): AsyncGenerator<Uint8Array, void> {
+    for (;;) {
+      const { value, done } = await reader.read();
+      if (done || (sentBytes += value.byteLength) > MAX_BODY_BYTES) return;
+      yield value;
+    }
+  }
+  let body: Uint8Array = NO_BYTES;
+  try {
+    for await (const piece of gunzipped(upload())) {
+      const start = sizes.bytes;
+      sizes.bytes += piece.byteLength;
+      if (sizes.bytes > MAX_BODY_BYTES) break;
+      body = start === 0 ? piece : appended(body, start, piece);
+    }
+    if (sizes.bytes <= MAX_BODY_BYTES) return body.subarray(0, sizes.bytes);
+  } catch (error) {
+    if (sentBytes <= MAX_BODY_BYTES) {
+      await drain(reader);
+      throw new ApiError("invalid_json", `The body is not gzip, or not whole: ${(error as Error).message}.`);
+    }
+  }
+  // What is left of the upload is read, but not unpacked only to be counted.
+  await drain(reader);
+  throw tooLarge(Math.max(sizes.bytes, sentBytes), false);
 }
 
 function tooLarge(byteLength: number, isWhole = true): ApiError {

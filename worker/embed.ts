@@ -29,6 +29,8 @@ import type { LoadContext } from "./shared-load";
 export interface EmbedJob {
   served: ServedModel;
   texts: string[];
+  /** What the caller calls the texts, for messages. */
+  field: string;
   /** Left out: the model's default. */
   dimensions: number | undefined;
   inputType: InputType | undefined;
@@ -92,7 +94,7 @@ export function embedAsJson<T>(
     const { texts, dimensions } = work;
     const format = base64 ? "base64" : "float";
     if (texts.length > embeddingsPerChunk(dimensions, format)) {
-      const { vectors, summary } = await embedAsVectors(work);
+      const { vectors, summary } = await vectorsOf(work);
       return answer(streamedJson(vectors, dimensions, format, answerTail(modelName, summary)), summary);
     }
     const pieces: Uint8Array[] = [];
@@ -106,6 +108,24 @@ export function embedAsJson<T>(
       answered = answer(pieces.length === 0 ? last : joined([...pieces, last]), summary);
     });
     return answered as T;
+  });
+}
+
+/** Embeds into vectors of the caller's own, `[dimensions]` each. */
+export function embedAsVectors(
+  job: EmbedJob,
+  env: ModelBindings,
+  ctx: LoadContext,
+): Promise<{ vectors: Float32Array[]; summary: Summary }> {
+  return withModel(job, env, ctx, async (work) => {
+    const { vectors, summary } = await vectorsOf(work);
+    const { length } = work.texts;
+    return {
+      vectors: Array.from({ length }, (_, i) =>
+        vectors.slice(i * work.dimensions, (i + 1) * work.dimensions),
+      ),
+      summary,
+    };
   });
 }
 
@@ -161,7 +181,11 @@ function withPrompt({ texts, inputType }: EmbedJob, { info }: LoadedModel): stri
 }
 
 /** Refuses too many tokens before any is read. Returns how many there are, or about how many. */
-function checkTokens({ served, sizes }: EmbedJob, { model, info }: LoadedModel, texts: string[]): number {
+function checkTokens(
+  { served, sizes, field }: EmbedJob,
+  { model, info }: LoadedModel,
+  texts: string[],
+): number {
   const isStatic = info.architecture === "static";
   let characters = 0;
   for (const { length } of texts) characters += length;
@@ -178,8 +202,8 @@ function checkTokens({ served, sizes }: EmbedJob, { model, info }: LoadedModel, 
   sizes.tokens = tokens;
   throw new ApiError(
     "max_tokens_per_request",
-    `'input' may hold at most ${served.maxRequestTokens} tokens in one request; got ${tokens}.`,
-    "input",
+    `'${field}' may hold at most ${served.maxRequestTokens} tokens in one request; got ${tokens}.`,
+    field,
   );
 }
 
@@ -199,7 +223,8 @@ function queue({ model }: LoadedModel, work: number): Task | undefined {
   return beginTask(model, work);
 }
 
-async function embedAsVectors(work: Work): Promise<{ vectors: Float32Array; summary: Summary }> {
+/** [texts, dimensions] */
+async function vectorsOf(work: Work): Promise<{ vectors: Float32Array; summary: Summary }> {
   const vectors = new Float32Array(work.texts.length * work.dimensions);
   const bytes = new Uint8Array(vectors.buffer);
   let offset = 0;

@@ -17,6 +17,7 @@ export const ERRORS = {
   max_tokens_per_request: { status: 400, type: "invalid_request_error" },
   request_too_large: { status: 413, type: "invalid_request_error" },
   unsupported_media_type: { status: 415, type: "invalid_request_error" },
+  unsupported_content_encoding: { status: 415, type: "invalid_request_error" },
   invalid_api_key: { status: 401, type: "invalid_request_error" },
   unknown_url: { status: 404, type: "invalid_request_error" },
   method_not_allowed: { status: 405, type: "invalid_request_error" },
@@ -48,8 +49,8 @@ export function modelUnavailable(reason: string): ApiError {
   });
 }
 
-export function missingParameter(field: string): ApiError {
-  return new ApiError("missing_required_parameter", `The field '${field}' is required; got nothing.`, field);
+export function missingParameter(field: string, got = "nothing"): ApiError {
+  return new ApiError("missing_required_parameter", `The field '${field}' is required; got ${got}.`, field);
 }
 
 export function invalidType(field: string, expected: string, got: unknown): ApiError {

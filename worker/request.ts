@@ -19,7 +19,9 @@ const strictUtf8Decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: fal
 
 export function checkContentType(contentType: string | null): void {
   if (contentType === "application/json" || contentType === null) return;
-  if (/^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i.test(contentType.trim())) return;
+  // A header that is sent twice arrives as one, with a comma; one within quotes separates nothing.
+  const types = contentType.includes('"') ? [contentType] : contentType.split(",");
+  if (types.every((type) => /^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i.test(type.trim()))) return;
   throw new ApiError(
     "unsupported_media_type",
     `The content type must be application/json; got ${quoted(contentType)}.`,
@@ -99,29 +101,46 @@ export interface EmbeddingsRequest {
   inputType: InputType | undefined;
 }
 
-export function parseEmbeddingsRequest(body: unknown): EmbeddingsRequest {
+/** `modelInPath` counts where the body names no model. */
+export function parseEmbeddingsRequest(body: unknown, modelInPath?: string): EmbeddingsRequest {
   if (typeof body !== "object" || body === null || Array.isArray(body)) {
     throw new ApiError("invalid_json", `The body must be a JSON object; got ${described(body)}.`);
   }
   const fields = body as Record<string, unknown>;
-  const model = parseModel(fields["model"]);
-  const input = parseInput(fields["input"]);
+  const model = parseModel(fields["model"] ?? modelInPath);
+  const input = parseInput(fields);
   const base64 = parseEncodingFormat(fields["encoding_format"]);
   const dimensions = parseDimensions(fields["dimensions"]);
-  const inputType = parseInputType(fields["input_type"]);
+  const inputType = parseInputType(fields["input_type"], "input_type");
   checkUser(fields["user"]);
   return { input: parseItems(input), model, base64, dimensions, inputType };
 }
 
-function parseModel(model: unknown): string {
+export function parseModel(model: unknown): string {
   if (model === undefined || model === null) throw missingParameter("model");
   if (typeof model !== "string") throw invalidType("model", "a string", model);
   if (model === "") throw new ApiError("invalid_value", "'model' must not be empty; got ''.", "model");
   return model;
 }
 
-function parseInput(input: unknown): string | unknown[] {
-  if (input === undefined || input === null) throw missingParameter("input");
+/** What other APIs call the texts: text-embeddings-inference, Cohere, Workers AI, Ollama and their kin. */
+const OTHER_NAMES_OF_INPUT = [
+  "inputs",
+  "texts",
+  "text",
+  "prompt",
+  "content",
+  "contents",
+  "documents",
+  "sentences",
+];
+
+function parseInput(fields: Record<string, unknown>): string | unknown[] {
+  const { input } = fields;
+  if (input === undefined || input === null) {
+    const meant = OTHER_NAMES_OF_INPUT.find((name) => fields[name] !== undefined && fields[name] !== null);
+    throw missingParameter("input", meant && `'${meant}' in its place: rename that to 'input'`);
+  }
   if (typeof input === "string" || Array.isArray(input)) return input;
   throw invalidType("input", "a string, an array of strings, or an array of token ids", input);
 }
@@ -137,20 +156,20 @@ function parseEncodingFormat(format: unknown): boolean {
   );
 }
 
-function parseDimensions(dimensions: unknown): number | undefined {
+export function parseDimensions(dimensions: unknown): number | undefined {
   if (dimensions === undefined || dimensions === null) return undefined;
   if (!Number.isInteger(dimensions)) throw invalidType("dimensions", "an integer", dimensions);
   return dimensions as number;
 }
 
-function parseInputType(inputType: unknown): InputType | undefined {
+export function parseInputType(inputType: unknown, field: string): InputType | undefined {
   if (inputType === undefined || inputType === null) return undefined;
-  if (typeof inputType !== "string") throw invalidType("input_type", "'query' or 'document'", inputType);
+  if (typeof inputType !== "string") throw invalidType(field, "'query' or 'document'", inputType);
   if (inputType === "query" || inputType === "document") return inputType;
   throw new ApiError(
     "invalid_value",
-    `'input_type' must be 'query' or 'document'; got ${quoted(inputType)}.`,
-    "input_type",
+    `'${field}' must be 'query' or 'document'; got ${quoted(inputType)}.`,
+    field,
   );
 }
 
@@ -164,17 +183,40 @@ function parseItems(input: string | unknown[]): (string | number[])[] {
   if (typeof input === "string") return [parseText(input, "input")];
   const [first] = input;
   if (typeof first === "number") return [parseTokenIds(input, "input")];
-  if (input.length === 0) throw new ApiError("invalid_value", "'input' must not be empty; got [].", "input");
-  if (input.length > MAX_TEXTS) {
-    throw new ApiError(
-      "array_above_max_length",
-      `'input' may hold at most ${MAX_TEXTS} texts in one request; got ${input.length}.`,
-      "input",
-    );
-  }
+  checkCount(input, "input");
   if (typeof first === "string") return input.map((item, i) => parseText(item, `input[${i}]`));
-  if (Array.isArray(first)) return input.map((item, i) => parseTokenIds(item, `input[${i}]`));
+  if (Array.isArray(first)) {
+    if (typeof first[0] === "string") throw nestedTooDeep(first[0]);
+    return input.map((item, i) => parseTokenIds(item, `input[${i}]`));
+  }
   throw invalidType("input[0]", "a string, a token id, or an array of token ids", first);
+}
+
+/** Texts alone, no token ids: one or several. */
+export function parseTexts(texts: unknown, field: string): string[] {
+  if (typeof texts === "string") return [parseText(texts, field)];
+  if (texts === undefined || texts === null) throw missingParameter(field);
+  if (!Array.isArray(texts)) throw invalidType(field, "a string or an array of strings", texts);
+  checkCount(texts, field);
+  return texts.map((item, i) => parseText(item, `${field}[${i}]`));
+}
+
+function checkCount(texts: unknown[], field: string): void {
+  if (texts.length === 0) throw new ApiError("invalid_value", `'${field}' must not be empty; got [].`, field);
+  if (texts.length <= MAX_TEXTS) return;
+  throw new ApiError(
+    "array_above_max_length",
+    `'${field}' may hold at most ${MAX_TEXTS} texts in one request; got ${texts.length}.`,
+    field,
+  );
+}
+
+function nestedTooDeep(text: string): ApiError {
+  return new ApiError(
+    "invalid_type",
+    `The texts in 'input' are nested one level too deep: expected [${quoted(text)}, ...], got [[${quoted(text)}, ...]].`,
+    "input[0]",
+  );
 }
 
 function parseText(text: unknown, field: string): string {

@@ -79,6 +79,6 @@ export async function settledWithin<T>(milliseconds: number, promise: Promise<T>
   try {
     return await Promise.race([promise, timeUp]);
   } finally {
-    clearTimeout(timer);
+    if (timer !== undefined) clearTimeout(timer);
   }
 }

@@ -12,7 +12,8 @@ describe("with API_KEY set", () => {
       name: "no key is refused",
       headers: {},
       status: 401,
-      message: "No API key was sent: expected the header 'Authorization: Bearer <key>'.",
+      message:
+        "No API key was sent: expected the header 'Authorization: Bearer <key>', 'api-key: <key>' or 'x-api-key: <key>'.",
     },
     { name: "a wrong key is refused", headers: bearer("first-kez"), status: 401 },
     { name: "the start of a key is refused", headers: bearer("first"), status: 401 },
@@ -22,6 +23,25 @@ describe("with API_KEY set", () => {
     { name: "another scheme is refused", headers: { authorization: "Basic first-key" }, status: 401 },
     { name: "the first key is taken", headers: bearer("first-key"), status: 200 },
     { name: "the second key is taken", headers: bearer("second-key"), status: 200 },
+    { name: "Azure's header is taken", headers: { "api-key": "first-key" }, status: 200 },
+    { name: "x-api-key is taken", headers: { "X-API-Key": " second-key " }, status: 200 },
+    { name: "a wrong key in Azure's header is refused", headers: { "api-key": "first" }, status: 401 },
+    { name: "an empty key in Azure's header is refused", headers: { "api-key": "" }, status: 401 },
+    {
+      name: "a scheme in Azure's header is refused",
+      headers: { "api-key": "Bearer first-key" },
+      status: 401,
+    },
+    {
+      name: "a right key beside another service's header is taken",
+      headers: { authorization: "Basic dXNlcjpwYXNz", "x-api-key": "first-key" },
+      status: 200,
+    },
+    {
+      name: "two wrong keys are refused",
+      headers: { ...bearer("first-kez"), "api-key": "second-kez" },
+      status: 401,
+    },
     {
       name: "the scheme's case does not matter",
       headers: { authorization: "bearer first-key" },
@@ -37,7 +57,9 @@ describe("with API_KEY set", () => {
       assert.equal(response.headers.get("www-authenticate"), "Bearer");
       assert.deepEqual(await response.json(), {
         error: {
-          message: message ?? "The API key is wrong: expected one of this endpoint's keys after 'Bearer '.",
+          message:
+            message ??
+            "The API key is wrong: expected one of this endpoint's keys in 'Authorization: Bearer <key>', 'api-key: <key>' or 'x-api-key: <key>'.",
           type: "invalid_request_error",
           param: null,
           code: "invalid_api_key",

@@ -3,9 +3,11 @@ import assert from "node:assert/strict";
 import { readFileSync, readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { Miniflare } from "miniflare";
-import type { MiniflareOptions } from "miniflare";
+import type { MiniflareOptions, WorkerOptions } from "miniflare";
+import { unstable_readConfig } from "wrangler";
 import { bundle } from "../../scripts/lib/bundle.js";
 import { PROJECT_ROOT, workerCompatibility } from "../../scripts/lib/project.js";
+import { runWrangler } from "../../scripts/lib/wrangler.js";
 import { catalogueOf, checkedWeights, immutableKey, partsOf } from "../../scripts/lib/weights.js";
 import type { CatalogueEntry } from "../../worker/models.js";
 import { seededWeights } from "./weights.js";
@@ -23,6 +25,8 @@ export interface ServiceOptions {
   kv?: (request: Request) => Response | Promise<Response>;
   /** RATE_LIMITER: requests allowed in ten seconds. */
   rateLimit?: number;
+  /** Workers that are bound to this one, by its name `embeddings-worker`. The first of them answers at the URL. */
+  callers?: WorkerOptions[];
   /** The static assets of public/. */
   assets?: boolean;
   /** Changes the wasm before it is loaded. */
@@ -48,14 +52,14 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
   const url = (await miniflare.ready).origin;
   const key = options.bindings?.["MODEL_KEY"] ?? "model-weights";
   if (options.models !== undefined) {
-    const namespace = await miniflare.getKVNamespace("EMBEDDINGS_MODEL");
+    const namespace = await miniflare.getKVNamespace("EMBEDDINGS_MODEL", "embeddings-worker");
     for (const file of options.models) {
       const weights = checkedWeights(file);
       for (const { key, bytes, metadata } of partsOf(weights, immutableKey(weights)))
         await namespace.put(key, new Uint8Array(bytes).buffer, { metadata });
     }
   } else if (options.weights !== null && options.kv === undefined) {
-    const namespace = await miniflare.getKVNamespace("EMBEDDINGS_MODEL");
+    const namespace = await miniflare.getKVNamespace("EMBEDDINGS_MODEL", "embeddings-worker");
     const weights = options.weights ?? seededWeights({ vocabSize: 64, dimensions: 8, maxSeqLen: 16 });
     await namespace.put(
       key,
@@ -121,7 +125,7 @@ async function miniflareOptions(options: ServiceOptions): Promise<MiniflareOptio
     const faultyKv = readFileSync(join(import.meta.dirname, "faulty-kv.js"), "utf8");
     modules.unshift({ type: "ESModule", path: "faulty-kv.js", contents: faultyKv });
   }
-  return {
+  const worker = {
     name: "embeddings-worker",
     modules,
     modulesRoot: "/",
@@ -144,6 +148,9 @@ async function miniflareOptions(options: ServiceOptions): Promise<MiniflareOptio
         routerConfig: { invoke_user_worker_ahead_of_assets: true, has_user_worker: true },
       },
     }),
+  };
+  return {
+    workers: [...(options.callers ?? []), worker],
     handleRuntimeStdio: lineReader(options.onLog ?? showUnexpectedLine),
   } as MiniflareOptions;
 }
@@ -180,4 +187,29 @@ function lineReader(onLine: (line: string) => void) {
 export function fromBase64(embedding: string): Float32Array {
   const bytes = Uint8Array.from(Buffer.from(embedding, "base64"));
   return new Float32Array(bytes.buffer);
+}
+
+/** An example's Worker, bundled from its own wrangler.toml into `folder`, with the services that it is bound to. */
+export async function exampleWorker(example: string, folder: string): Promise<WorkerOptions> {
+  const { exitCode, output } = await runWrangler([
+    "deploy",
+    "--dry-run",
+    "--outdir",
+    folder,
+    "--cwd",
+    example,
+  ]);
+  assert.equal(exitCode, 0, output);
+  const config = unstable_readConfig({ config: join(example, "wrangler.toml") });
+  return {
+    name: config.name!,
+    modules: true,
+    script: readFileSync(join(folder, "worker.js"), "utf8"),
+    compatibilityDate: config.compatibility_date!,
+    serviceBindings: Object.fromEntries(
+      (config.services as { binding: string; service: string; entrypoint: string }[]).map(
+        ({ binding, service, entrypoint }) => [binding, { name: service, entrypoint }],
+      ),
+    ),
+  };
 }

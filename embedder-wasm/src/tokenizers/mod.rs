@@ -2,7 +2,10 @@
 
 pub mod ascii_words;
 pub mod hashed_rows;
+pub mod text_cleaning;
 pub mod token_count;
+mod unicode_tables;
+pub mod wordpiece;
 pub mod words_and_stems;
 
 use token_count::TokenCount;
@@ -20,6 +23,7 @@ impl Tokenizer {
     /// The names as they stand in a weights file.
     pub const NAMES: &'static str = "ascii-words, words-and-stems";
 
+    /// The tokenizer that a weights file calls so.
     pub fn from_name(name: &str) -> Option<Self> {
         match name {
             "ascii-words" => Some(Self::AsciiWords),
@@ -28,6 +32,7 @@ impl Tokenizer {
         }
     }
 
+    /// As it stands in a weights file.
     pub fn name(self) -> &'static str {
         match self {
             Self::AsciiWords => "ascii-words",
