@@ -1,24 +1,22 @@
 // Makes a weights file of a sentence-transformers or model2vec model: `npm run import -- FOLDER`, or
 // `npm run import -- owner/name` for one on Hugging Face. Needs neither Python nor Rust.
-import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { parseArgs } from "node:util";
 import { hubSettings, hubSource } from "./lib/import/hub.js";
 import { importModel, MAX_LEXICAL_WEIGHT, type ImportOptions } from "./lib/import/import-model.js";
 import { progressBar } from "./lib/import/progress.js";
-import { readBack } from "./lib/import/read-back.js";
+import { described as describedPrompts } from "./lib/import/prompts.js";
+import { sampleOf } from "./lib/import/sample.js";
 import { folderSource, type ModelSource } from "./lib/import/source.js";
-import { PROJECT_ROOT, runAsCommand, SHIPPED_WEIGHTS, UserError } from "./project.js";
-import { weightsVersion } from "./weights.js";
+import { PROJECT_ROOT, runAsCommand, SHIPPED_WEIGHTS, UserError } from "./lib/project.js";
+import { checkedWeights, partsOf, weightsVersion } from "./lib/weights.js";
 
 const USAGE = `npm run import -- FOLDER | OWNER/NAME [--out FILE] [--lexical WEIGHT | --no-lexical] [--name NAME]
     [--revision REVISION] [--query-prompt TEXT] [--document-prompt TEXT]
     [--calibrate FILE]`;
 /** Where imported models go when nothing else is said; ignored by git. */
 const IMPORTED_FOLDER = join(PROJECT_ROOT, "model", "imported");
-/** Workers KV holds at most this much in one value; a longer file is stored in parts. */
-const MAX_PART_BYTES = 25 * 1024 * 1024;
 const HUB_NAME = /^[\w.-]+\/[\w.-]+$/;
 
 void runAsCommand(import.meta.url, main);
@@ -34,18 +32,26 @@ async function main(): Promise<void> {
     throw error;
   }
   const path = out ?? join(IMPORTED_FOLDER, `${file.name}.bin`);
+  const shownPath = out ?? relative(process.cwd(), path);
+  // What the Worker could not read is not even written.
+  const weights = checkedWeights(file.bytes, shownPath);
+  const { tokens, millisecondsPerToken, cosines } = sampleOf(file.bytes, weights.info.dimensions);
   mkdirSync(dirname(path), { recursive: true });
   writeFileSync(path, file.bytes);
-  const shownPath = relative(process.cwd(), path) || path;
-  const sha256 = createHash("sha256").update(file.bytes).digest("hex");
-  const parts = Math.ceil(file.bytes.length / MAX_PART_BYTES);
-  console.log(`${file.name}: ${file.description}`);
-  console.log(
-    `${shownPath}: ${(file.bytes.length / 1024 / 1024).toFixed(1)} MiB, ${parts} ${parts === 1 ? "KV value" : "parts in KV"}, ` +
-      `version ${weightsVersion(sha256)}, SHA-256 ${sha256}`,
-  );
-  console.log(readBack(file.bytes));
-  console.log(`Try it: npm run dev -- --weights ${shownPath}`);
+
+  const parts = partsOf(weights, "").length;
+  const { query, document } = weights.info.prompts;
+  console.log(`
+${file.name}: ${file.description}
+  file     ${shownPath}, ${(file.bytes.length / 1024 / 1024).toFixed(1)} MiB, ${parts === 1 ? "one value" : `${parts} parts`} in KV
+  version  ${weightsVersion(weights)}, SHA-256 ${weights.sha256}
+  names    ${[[file.name, weights.info.dimensions], ...Object.entries(weights.info.aliases)].map(([name, dimensions]) => `${name} (${dimensions} dimensions)`).join(", ")}
+  prompts  ${describedPrompts({ query: query ?? undefined, document: document ?? undefined })}
+  speed    ${millisecondsPerToken.toPrecision(2)} ms a token here, over three sentences of ${tokens} tokens
+  sense    "How do I reset my password?" has the cosine ${cosines[0].toFixed(2)} with "I forgot my login and need a new one."
+           and ${cosines[1].toFixed(2)} with "Bananas ripen faster in a paper bag."
+
+Try it: npm run dev -- --weights ${shownPath}`);
 }
 
 function parseFlags(args: string[]): {

@@ -1,6 +1,6 @@
 // A sentence-transformers folder of a BERT: its configuration, checked, and its tensors, quantised.
 // Names and defaults are those of transformers' BertConfig and BertModel.
-import { UserError } from "../../project.js";
+import { UserError } from "../project.js";
 import { calibrationIds, readTexts } from "./calibration.js";
 import { JsonFile, shown } from "./json-file.js";
 import type { Imported } from "./import-model.js";

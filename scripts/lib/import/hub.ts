@@ -8,7 +8,7 @@ import { copyFile, mkdir, open, rename, rm, symlink, writeFile } from "node:fs/p
 import { homedir } from "node:os";
 import { dirname, join, relative } from "node:path";
 import { pipeline } from "node:stream/promises";
-import { UserError } from "../../project.js";
+import { UserError } from "../project.js";
 import type { ProgressBar } from "./progress.js";
 import type { ModelSource } from "./source.js";
 

@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { pipeline } from "node:stream/promises";
-import { UserError } from "../../project.js";
+import { UserError } from "../project.js";
 import { importBert } from "./bert.js";
 import { oneOf } from "./json-file.js";
 import { readLexicalPart } from "./lexical.js";

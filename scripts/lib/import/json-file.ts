@@ -1,6 +1,6 @@
 // A JSON file of a model folder, read field by field. What does not fit is refused with the file, the field,
 // what was expected and what was found.
-import { UserError } from "../../project.js";
+import { UserError } from "../project.js";
 
 export type JsonObject = Record<string, unknown>;
 

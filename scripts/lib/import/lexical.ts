@@ -1,6 +1,6 @@
 // The lexical part that can stand behind any model's own dimensions: how rare stems are, from the shipped static model.
 import { closeSync, openSync, readSync } from "node:fs";
-import { UserError } from "../../project.js";
+import { UserError } from "../project.js";
 import { bytesTensor, type WeightsTensor } from "./weights-file.js";
 
 export interface LexicalPart {

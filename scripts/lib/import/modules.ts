@@ -1,5 +1,5 @@
 // What sentence-transformers does one after another to make an embedding: modules.json and the configurations it names.
-import { UserError } from "../../project.js";
+import { UserError } from "../project.js";
 import { isObject, JsonFile, shown } from "./json-file.js";
 import { inModule, jsonOf, textOf, type ModelSource } from "./source.js";
 

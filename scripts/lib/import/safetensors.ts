@@ -1,7 +1,7 @@
 // Reads a safetensors file (https://github.com/huggingface/safetensors#format) tensor by tensor, so that a model
 // need not fit in memory twice.
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
-import { UserError } from "../../project.js";
+import { UserError } from "../project.js";
 import { isObject, shown } from "./json-file.js";
 
 /** The bound of the safetensors library itself. */

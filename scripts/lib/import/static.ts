@@ -1,7 +1,7 @@
 // A static model: a row for each word piece, and their mean. Folders of model2vec, and of sentence-transformers'
 // StaticEmbedding. They differ in what they do with unknown words and long texts; each is imported as its own library
 // computes it (model2vec 0.10, sentence-transformers 5).
-import { UserError } from "../../project.js";
+import { UserError } from "../project.js";
 import { JsonFile, shown } from "./json-file.js";
 import type { Imported } from "./import-model.js";
 import type { SafetensorsFile } from "./safetensors.js";

@@ -1,5 +1,5 @@
 // The file that holds a module's tensors. Only safetensors is read: the other forms are programs, or cut in pieces.
-import { UserError } from "../../project.js";
+import { UserError } from "../project.js";
 import { SafetensorsFile } from "./safetensors.js";
 import { inModule, type ModelSource } from "./source.js";
 

@@ -1,6 +1,6 @@
 // The tokenizer of a BERT: a vocabulary, and how a text is cleaned before it is cut into word pieces. Read from
 // tokenizer.json (the `tokenizers` library), or from vocab.txt and tokenizer_config.json. Every other kind is refused.
-import { UserError } from "../../project.js";
+import { UserError } from "../project.js";
 import { isObject, JsonFile, oneOf, shown, type JsonObject } from "./json-file.js";
 import { inModule, jsonOf, textOf, type ModelSource } from "./source.js";
 import { bytesTensor, type WeightsTensor } from "./weights-file.js";

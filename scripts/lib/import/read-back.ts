@@ -1,3 +1,0 @@
-export function readBack(_: Buffer): string {
-  return "";
-}

@@ -1,0 +1,67 @@
+// What a new model does with three sentences, computed by the Worker's own embedder, and how long it takes.
+import { dropModel, embed, loadWhole, type Model } from "../../../embedder-wasm/embedder.js";
+
+const SENTENCES = [
+  "How do I reset my password?",
+  "I forgot my login and need a new one.",
+  "Bananas ripen faster in a paper bag.",
+];
+/** Long enough that a single slow moment does not count. */
+const MEASURED_MILLISECONDS = 300;
+
+export interface Sample {
+  /** Of all three sentences. */
+  tokens: number;
+  millisecondsPerToken: number;
+  /** Of the first sentence with the second, which is about the same, and with the third, which is not. */
+  cosines: [number, number];
+}
+
+/** The embedder has been started: the file was checked with it. */
+export function sampleOf(file: Uint8Array, dimensions: number): Sample {
+  const model = loadWhole(file);
+  try {
+    const { vectors, tokens } = embedSentences(model, dimensions);
+    // The first round is not measured: V8 has compiled the embedder only then.
+    const begin = performance.now();
+    let rounds = 0;
+    let elapsed = 0;
+    for (; elapsed < MEASURED_MILLISECONDS; rounds++) {
+      embedSentences(model, dimensions);
+      elapsed = performance.now() - begin;
+    }
+    const [first, second, third] = vectors as [Float32Array, Float32Array, Float32Array];
+    return {
+      tokens,
+      millisecondsPerToken: elapsed / rounds / tokens,
+      cosines: [cosine(first, second), cosine(first, third)],
+    };
+  } finally {
+    dropModel(model);
+  }
+}
+
+function embedSentences(model: Model, dimensions: number): { vectors: Float32Array[]; tokens: number } {
+  const vectors: Float32Array[] = [];
+  let tokens = 0;
+  while (vectors.length < SENTENCES.length) {
+    const slice = embed(model, SENTENCES, {
+      dimensions,
+      format: "vectors",
+      firstIndex: vectors.length,
+      workBudget: Infinity,
+    });
+    const { buffer, byteOffset } = slice.elements;
+    for (let i = 0; i < slice.done; i++) {
+      tokens += slice.counts[3 * i]!;
+      vectors.push(new Float32Array(buffer, byteOffset + 4 * i * dimensions, dimensions).slice());
+    }
+  }
+  return { vectors, tokens };
+}
+
+function cosine(a: Float32Array, b: Float32Array): number {
+  const dot = (x: Float32Array, y: Float32Array) => x.reduce((sum, value, i) => sum + value * y[i]!, 0);
+  const norms = Math.sqrt(dot(a, a) * dot(b, b));
+  return norms === 0 ? 0 : dot(a, b) / norms;
+}
