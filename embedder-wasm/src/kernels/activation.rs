@@ -69,7 +69,7 @@ fn gelu_new(x: F32x4) -> F32x4 {
     let exponent = (x + cubic) * F32x4::splat(-2.0 * SQRT_2_OVER_PI * LOG2_E);
     let bound = F32x4::splat(126.0);
     let power = exp2(exponent.min(bound).max(F32x4::splat(-126.0)));
-    x.div(F32x4::splat(1.0) + power)
+    x / (F32x4::splat(1.0) + power)
 }
 
 /// `(1 - e^-2x) / (1 + e^-2x)`, with an error of at most 2e-7.
@@ -79,5 +79,5 @@ fn tanh(x: F32x4) -> F32x4 {
     let exponent = x * F32x4::splat(-2.0 * LOG2_E);
     let power = exp2(exponent.min(bound).max(F32x4::splat(-126.0)));
     let one = F32x4::splat(1.0);
-    (one - power).div(one + power)
+    (one - power) / (one + power)
 }

@@ -83,7 +83,7 @@ pub mod plain {
     //! Arrays, lane by lane.
 
     use std::array;
-    use std::ops::{Add, Mul, Sub};
+    use std::ops::{Add, Div, Mul, Sub};
 
     #[derive(Clone, Copy, Debug)]
     pub struct F32x4([f32; 4]);
@@ -149,11 +149,6 @@ pub mod plain {
         }
 
         #[inline(always)]
-        pub fn div(self, other: Self) -> Self {
-            Self(array::from_fn(|lane| self.0[lane] / other.0[lane]))
-        }
-
-        #[inline(always)]
         pub fn bits(self) -> I32x4 {
             I32x4(self.0.map(|value| value.to_bits() as i32))
         }
@@ -172,6 +167,14 @@ pub mod plain {
         #[inline(always)]
         fn sub(self, other: Self) -> Self {
             Self(array::from_fn(|lane| self.0[lane] - other.0[lane]))
+        }
+    }
+
+    impl Div for F32x4 {
+        type Output = Self;
+        #[inline(always)]
+        fn div(self, other: Self) -> Self {
+            Self(array::from_fn(|lane| self.0[lane] / other.0[lane]))
         }
     }
 
@@ -267,8 +270,7 @@ pub mod plain {
         #[inline(always)]
         pub fn dot(self, other: Self) -> I32x4 {
             I32x4(array::from_fn(|lane| {
-                let product =
-                    |index: usize| i32::from(self.0[index]) * i32::from(other.0[index]);
+                let product = |index: usize| i32::from(self.0[index]) * i32::from(other.0[index]);
                 product(2 * lane).wrapping_add(product(2 * lane + 1))
             }))
         }
@@ -277,7 +279,11 @@ pub mod plain {
         #[inline(always)]
         pub fn narrow(low: I32x4, high: I32x4) -> Self {
             Self(array::from_fn(|lane| {
-                let value = if lane < 4 { low.0[lane] } else { high.0[lane - 4] };
+                let value = if lane < 4 {
+                    low.0[lane]
+                } else {
+                    high.0[lane - 4]
+                };
                 value.clamp(i32::from(i16::MIN), i32::from(i16::MAX)) as i16
             }))
         }
@@ -285,9 +291,7 @@ pub mod plain {
         /// The first four lanes of both, one by one in turn.
         #[inline(always)]
         pub fn interleave_low(self, other: Self) -> Self {
-            Self(array::from_fn(|lane| {
-                [self.0, other.0][lane % 2][lane / 2]
-            }))
+            Self(array::from_fn(|lane| [self.0, other.0][lane % 2][lane / 2]))
         }
 
         /// The last four lanes of both, one by one in turn.
@@ -307,7 +311,7 @@ pub mod simd {
     //! wasm's SIMD.
 
     use core::arch::wasm32::*;
-    use std::ops::{Add, Mul, Sub};
+    use std::ops::{Add, Div, Mul, Sub};
 
     #[derive(Clone, Copy, Debug)]
     pub struct F32x4(v128);
@@ -366,11 +370,6 @@ pub mod simd {
         }
 
         #[inline(always)]
-        pub fn div(self, other: Self) -> Self {
-            Self(f32x4_div(self.0, other.0))
-        }
-
-        #[inline(always)]
         pub fn bits(self) -> I32x4 {
             I32x4(self.0)
         }
@@ -389,6 +388,14 @@ pub mod simd {
         #[inline(always)]
         fn sub(self, other: Self) -> Self {
             Self(f32x4_sub(self.0, other.0))
+        }
+    }
+
+    impl Div for F32x4 {
+        type Output = Self;
+        #[inline(always)]
+        fn div(self, other: Self) -> Self {
+            Self(f32x4_div(self.0, other.0))
         }
     }
 
@@ -513,7 +520,7 @@ pub mod sse {
     //! SSE2, which every x86-64 has: the commands that run natively are as fast as the Worker.
 
     use core::arch::x86_64::*;
-    use std::ops::{Add, Mul, Sub};
+    use std::ops::{Add, Div, Mul, Sub};
 
     #[derive(Clone, Copy, Debug)]
     pub struct F32x4(__m128);
@@ -569,11 +576,6 @@ pub mod sse {
         }
 
         #[inline(always)]
-        pub fn div(self, other: Self) -> Self {
-            Self(unsafe { _mm_div_ps(self.0, other.0) })
-        }
-
-        #[inline(always)]
         pub fn bits(self) -> I32x4 {
             I32x4(unsafe { _mm_castps_si128(self.0) })
         }
@@ -592,6 +594,14 @@ pub mod sse {
         #[inline(always)]
         fn sub(self, other: Self) -> Self {
             Self(unsafe { _mm_sub_ps(self.0, other.0) })
+        }
+    }
+
+    impl Div for F32x4 {
+        type Output = Self;
+        #[inline(always)]
+        fn div(self, other: Self) -> Self {
+            Self(unsafe { _mm_div_ps(self.0, other.0) })
         }
     }
 

@@ -105,6 +105,12 @@ impl Sketch {
     pub fn add(&mut self, stem_hash: u64) {
         self.stem_hashes.push(stem_hash);
     }
+
+    /// Writes the lexical part by itself, before any norm, into `lexical`, whose length is a multiple of
+    /// `SKETCH_BLOCKS`: for the trainer.
+    pub fn write(&mut self, idf: &[u8], lexical: &mut [f32]) {
+        write(&mut self.stem_hashes, idf, lexical);
+    }
 }
 
 /// Writes each stem's (1 + ln count) x idf into `sketch`, whose length is a multiple of

@@ -3,6 +3,7 @@
 pub mod bert;
 pub mod info;
 pub mod lexical;
+pub mod linear_weights;
 pub mod pooling;
 pub mod static_table;
 
@@ -15,9 +16,14 @@ use bert::Bert;
 use static_table::StaticTable;
 
 /// A loaded model. It does not change: what is scratch memory is passed in.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there are few models, and what is large is behind them"
+)]
 pub enum Model {
     /// A table of rows, one or two for each word.
     Static(StaticTable),
+    /// An encoder.
     Bert(Bert),
 }
 
