@@ -12,7 +12,7 @@ use crate::kernels::activation::Activation;
 use crate::kernels::attention::Attention;
 use crate::kernels::layer_norm::layer_norm;
 use crate::kernels::norm::normalize;
-use crate::kernels::product::{Linear, PANEL, Write};
+use crate::kernels::product::{Linear, MAX_I16_INPUTS, MAX_I16_WEIGHT, PANEL, Weight, Write};
 use crate::kernels::quantised_rows::{MAX_ROW_VALUES, QuantisedRows};
 use crate::tokenizers::hashed_rows::MIN_VOCAB_SIZE;
 use crate::tokenizers::text_cleaning::CleaningOptions;
@@ -104,9 +104,11 @@ struct BertIntermediate {
     dense: LinearWeights,
 }
 
-/// A linear layer: I8 `[outputs / 8, inputs / 2, 4, 2, 2]` in the file.
+/// A linear layer, whose weights are in the file: I8 `[outputs / 8, inputs / 2, 4, 2, 2]` or I16
+/// `[outputs / 8, inputs / 2, 8, 2]`.
 pub struct LinearWeights {
     weight: Range<usize>,
+    is_wide: bool,
     /// `[outputs]`
     scales: Vec<f32>,
     /// `[outputs]`
@@ -238,7 +240,9 @@ impl Bert {
             ..
         } = self;
         let memory = Activations::for_model(memory, config);
-        weights.embeddings.embed(file, config, ids, &mut memory.hidden);
+        weights
+            .embeddings
+            .embed(file, config, ids, &mut memory.hidden);
         for (index, layer) in weights.layer.iter().enumerate() {
             let is_last = index + 1 == weights.layer.len();
             let wanted = match config.pooling {
@@ -303,15 +307,24 @@ impl BertLayer {
             let (count, values) = (hidden.len() / size, hidden.len());
             set_rows(rows, hidden, size);
             let (keys, values) = (&mut wide[..values], &mut context[..values]);
-            self.attention.key.of(file).apply(rows, count, Write::Set, keys);
-            self.attention.value.of(file).apply(rows, count, Write::Set, values);
+            self.attention
+                .key
+                .of(file)
+                .apply(rows, count, Write::Set, keys);
+            self.attention
+                .value
+                .of(file)
+                .apply(rows, count, Write::Set, values);
             attention.set_keys_and_values(index * TOKENS_AT_ONCE, keys, values);
         }
         for hidden in hidden[..wanted * size].chunks_mut(TOKENS_AT_ONCE * size) {
             let count = hidden.len() / size;
             let (queries, context) = (&mut wide[..count * size], &mut context[..count * size]);
             set_rows(rows, hidden, size);
-            self.attention.query.of(file).apply(rows, count, Write::Set, queries);
+            self.attention
+                .query
+                .of(file)
+                .apply(rows, count, Write::Set, queries);
             attention.attend(queries, context);
             set_rows(rows, context, size);
             self.attention_output.add(file, config, rows, hidden);
@@ -345,8 +358,13 @@ impl LayerNorm {
 
 impl LinearWeights {
     pub fn of<'a>(&'a self, file: &'a WeightsFile) -> Linear<'a> {
+        let weight = file.bytes_at(&self.weight);
         Linear {
-            weight: file.bytes_at(&self.weight),
+            weight: if self.is_wide {
+                Weight::I16(weight)
+            } else {
+                Weight::I8(weight)
+            },
             scales: &self.scales,
             bias: &self.bias,
             inputs: self.inputs,
@@ -364,7 +382,10 @@ impl Activations {
     /// Those of the model before, where it had the same dimensions.
     fn for_model<'a>(memory: &'a mut Option<Self>, config: &Config) -> &'a mut Self {
         let dimensions = (config.hidden, config.intermediate, config.heads);
-        if memory.as_ref().is_some_and(|memory| memory.dimensions != dimensions) {
+        if memory
+            .as_ref()
+            .is_some_and(|memory| memory.dimensions != dimensions)
+        {
             *memory = None;
         }
         memory.get_or_insert_with(|| Self {
@@ -385,8 +406,14 @@ impl Config {
         if metadata.text("tokenizer")? != TOKENIZER {
             return metadata.wrong("tokenizer", &format!("{TOKENIZER:?}"));
         }
-        let [vocab_size, hidden] = two_dimensions(head, "embeddings.word_embeddings.weight", Dtype::I8)?;
-        check_size("embeddings.word_embeddings.weight", "hidden size", hidden, MAX_HIDDEN)?;
+        let [vocab_size, hidden] =
+            two_dimensions(head, "embeddings.word_embeddings.weight", Dtype::I8)?;
+        check_size(
+            "embeddings.word_embeddings.weight",
+            "hidden size",
+            hidden,
+            MAX_HIDDEN,
+        )?;
         let layers = metadata.number("num_hidden_layers", 1..=MAX_LAYERS)?;
         let heads = metadata.number("num_attention_heads", 1..=hidden)?;
         if !hidden.is_multiple_of(heads) || !Attention::fits(heads, hidden / heads) {
@@ -404,7 +431,12 @@ impl Config {
                 ));
             }
         };
-        check_size(intermediate_scales, "intermediate size", intermediate, MAX_ROW_VALUES)?;
+        check_size(
+            intermediate_scales,
+            "intermediate size",
+            intermediate,
+            MAX_ROW_VALUES,
+        )?;
         let hidden_act = match metadata.text("hidden_act")? {
             "gelu" => Activation::Gelu,
             "gelu_new" => Activation::GeluNew,
@@ -429,11 +461,7 @@ impl Config {
             layers,
             heads,
             hidden_act,
-            layer_norm_eps: metadata.real(
-                "layer_norm_eps",
-                0.0..=1.0,
-                "a number from 0 to 1",
-            )?,
+            layer_norm_eps: metadata.real("layer_norm_eps", 0.0..=1.0, "a number from 0 to 1")?,
             max_seq_len: metadata.number("max_seq_len", MIN_SEQ_LEN..=MAX_ROW_VALUES)?,
             pooling,
             semantic_dimensions: Dense::dimensions(head)?.unwrap_or(hidden),
@@ -551,7 +579,9 @@ impl BertEmbeddings {
         }
         let words = "embeddings.word_embeddings.weight";
         Ok(Self {
-            word_embeddings: file.head.tensor_of(words, Dtype::I8, &[config.vocab_size, size])?,
+            word_embeddings: file
+                .head
+                .tensor_of(words, Dtype::I8, &[config.vocab_size, size])?,
             word_scales: read_f32(file, &format!("{words}.scales"), &[config.vocab_size])?,
             position_embeddings,
             layer_norm: LayerNorm::from_file(file, "embeddings.LayerNorm", size)?,
@@ -595,14 +625,55 @@ impl LinearWeights {
         outputs: usize,
         inputs: usize,
     ) -> Result<Self, WeightsError> {
-        let weight = format!("{name}.weight");
-        let shape = [outputs / PANEL, inputs / 2, PANEL / 2, 2, 2];
+        let bias = read_f32(file, &format!("{name}.bias"), &[outputs])?;
+        Self::with_bias(file, name, bias, inputs)
+    }
+
+    /// Reads `<name>.weight` and `<name>.weight.scales`.
+    pub fn with_bias(
+        file: &WeightsFile,
+        name: &str,
+        bias: Vec<f32>,
+        inputs: usize,
+    ) -> Result<Self, WeightsError> {
+        let outputs = bias.len();
+        let (panels, pairs) = (outputs / PANEL, inputs / 2);
+        let name = format!("{name}.weight");
+        let head = &file.head;
+        let is_wide = head.needed_tensor(&name)?.dtype == Dtype::I16;
+        let weight = if is_wide {
+            let weight = head.tensor_of(&name, Dtype::I16, &[panels, pairs, PANEL, 2])?;
+            check_wide(&name, file.bytes_at(&weight), inputs)?;
+            weight
+        } else {
+            head.tensor_of(&name, Dtype::I8, &[panels, pairs, PANEL / 2, 2, 2])?
+        };
         Ok(Self {
-            weight: file.head.tensor_of(&weight, Dtype::I8, &shape)?,
-            scales: read_f32(file, &format!("{weight}.scales"), &[outputs])?,
-            bias: read_f32(file, &format!("{name}.bias"), &[outputs])?,
+            weight,
+            is_wide,
+            scales: read_f32(file, &format!("{name}.scales"), &[outputs])?,
+            bias,
             inputs,
         })
+    }
+}
+
+/// Refuses weights whose products could overflow the sum.
+fn check_wide(name: &str, weights: &[u8], inputs: usize) -> Result<(), WeightsError> {
+    if inputs > MAX_I16_INPUTS {
+        return refused(format!(
+            "tensor {name}: expected I16 for at most {MAX_I16_INPUTS} inputs, found {inputs}"
+        ));
+    }
+    let (weights, _) = weights.as_chunks::<2>();
+    let magnitudes = weights
+        .iter()
+        .map(|weight| i16::from_le_bytes(*weight).unsigned_abs());
+    match magnitudes.max() {
+        Some(largest) if largest > MAX_I16_WEIGHT.unsigned_abs() => refused(format!(
+            "tensor {name}: expected magnitudes of at most {MAX_I16_WEIGHT}, found {largest}"
+        )),
+        _ => Ok(()),
     }
 }
 
@@ -619,5 +690,8 @@ impl LayerNorm {
 fn read_f32(file: &WeightsFile, name: &str, shape: &[usize]) -> Result<Vec<f32>, WeightsError> {
     let (values, _) = file.tensor_of(name, Dtype::F32, shape)?.as_chunks::<4>();
     file.check_magnitudes(name, *shape.last().unwrap_or(&1))?;
-    Ok(values.iter().map(|value| f32::from_le_bytes(*value)).collect())
+    Ok(values
+        .iter()
+        .map(|value| f32::from_le_bytes(*value))
+        .collect())
 }
