@@ -15,11 +15,10 @@ pub const MAX_TILE_ROWS: usize = 5;
 /// The outputs of a panel.
 pub const PANEL: usize = 8;
 
-/// The I8 weights of a linear layer, as `model/FORMAT.md` lays them out.
+/// The weights of a linear layer, as `model/FORMAT.md` lays them out.
 #[derive(Clone, Copy)]
 pub struct Linear<'a> {
-    /// `[outputs / 8, inputs / 2, 4, 2, 2]`
-    pub weight: &'a [u8],
+    pub weight: Weight<'a>,
     /// `[outputs]` What a step of an output's weights stands for.
     pub scales: &'a [f32],
     /// `[outputs]`
@@ -27,6 +26,18 @@ pub struct Linear<'a> {
     /// A multiple of 8.
     pub inputs: usize,
 }
+
+#[derive(Clone, Copy)]
+pub enum Weight<'a> {
+    /// Of magnitude up to 127, `[outputs / 8, inputs / 2, 4, 2, 2]`.
+    I8(&'a [u8]),
+    /// Of magnitude up to `MAX_I16_WEIGHT`, `[outputs / 8, inputs / 2, 8, 2]`; at most `MAX_I16_INPUTS`.
+    I16(&'a [u8]),
+}
+
+/// 10 bits: 511 x 2047 x 2048 < 2^31.
+pub const MAX_I16_WEIGHT: i16 = 511;
+pub const MAX_I16_INPUTS: usize = 2048;
 
 impl Linear<'_> {
     pub fn outputs(&self) -> usize {
@@ -36,12 +47,27 @@ impl Linear<'_> {
     /// Writes `weight x row + bias` of the first `count` rows into `results`, `[count, outputs]`; or adds it to what
     /// stands there.
     pub fn apply(&self, rows: &QuantisedRows, count: usize, write: Write, results: &mut [f32]) {
+        match self.weight {
+            Weight::I8(weight) => self.multiply::<BytePanel>(weight, rows, count, write, results),
+            Weight::I16(weight) => self.multiply::<WidePanel>(weight, rows, count, write, results),
+        }
+    }
+
+    fn multiply<P: Panel>(
+        &self,
+        weight: &[u8],
+        rows: &QuantisedRows,
+        count: usize,
+        write: Write,
+        results: &mut [f32],
+    ) {
         let outputs = self.outputs();
+        let pairs = self.inputs / 2;
+        let panel_bytes = pairs * P::PAIR_BYTES;
         assert!(self.inputs.is_multiple_of(8) && self.inputs <= MAX_ROW_VALUES);
-        assert!(self.bias.len() == outputs && self.weight.len() == outputs * self.inputs);
+        assert!(self.bias.len() == outputs && weight.len() == outputs / PANEL * panel_bytes);
         let results = &mut results[..count * outputs];
-        let panels = self.weight.chunks_exact(PANEL * self.inputs);
-        for (panel, weight) in panels.enumerate() {
+        for (panel, weight) in weight.chunks_exact(panel_bytes).enumerate() {
             let first_output = panel * PANEL;
             let halves = |values: &[f32]| {
                 let (fours, _) = values[first_output..].as_chunks::<4>();
@@ -49,18 +75,18 @@ impl Linear<'_> {
             };
             let scales = halves(self.scales);
             let bias = halves(self.bias);
-            for_each_tile::<BytePanel>(
+            for_each_tile::<P>(
                 weight,
-                rows.rows_from(0),
-                self.inputs / 2,
+                rows.values(),
+                pairs,
                 count,
                 #[inline(always)]
-                |row, [low, high]| {
-                    let low = low - high.shift_left::<8>() - I32x4::splat(128 * rows.sum(row));
+                |row, sums| {
+                    let sums = P::products(sums, rows.sum(row));
                     let scale = F32x4::splat(rows.scale(row));
                     let place = &mut results[row * outputs + first_output..][..PANEL];
                     let (fours, _) = place.as_chunks_mut::<4>();
-                    for (half, sum) in [low, high].into_iter().enumerate() {
+                    for (half, sum) in sums.into_iter().enumerate() {
                         let value = sum.to_f32() * scale * scales[half] + bias[half];
                         match write {
                             Write::Set => value.store(&mut fours[half]),
@@ -90,9 +116,12 @@ pub trait Panel {
     /// # Safety
     /// `PAIR_BYTES` can be read at `pair`.
     unsafe fn load(pair: *const u8) -> [I16x8; 2];
+
+    /// The products that the sums stand for; `row_sum` is the sum of the row's values.
+    fn products(sums: [I32x4; 2], row_sum: i32) -> [I32x4; 2];
 }
 
-/// Two weights in an i16, as `Linear` has them: the first vector is both, the second the high bytes.
+/// Two weights in an i16, as `Weight::I8` has them: the first vector is both, the second the high bytes.
 pub struct BytePanel;
 
 impl Panel for BytePanel {
@@ -103,6 +132,14 @@ impl Panel for BytePanel {
         // SAFETY: as above.
         let both = unsafe { I16x8::load_from(pair) };
         [both, both.high_bytes()]
+    }
+
+    #[inline(always)]
+    fn products([both, high]: [I32x4; 2], row_sum: i32) -> [I32x4; 2] {
+        [
+            both - high.shift_left::<8>() - I32x4::splat(128 * row_sum),
+            high,
+        ]
     }
 }
 
@@ -116,6 +153,11 @@ impl Panel for WidePanel {
     unsafe fn load(pair: *const u8) -> [I16x8; 2] {
         // SAFETY: as above.
         unsafe { [I16x8::load_from(pair), I16x8::load_from(pair.add(16))] }
+    }
+
+    #[inline(always)]
+    fn products(sums: [I32x4; 2], _: i32) -> [I32x4; 2] {
+        sums
     }
 }
 

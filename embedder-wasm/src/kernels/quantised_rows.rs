@@ -1,6 +1,6 @@
 //! Activations in 12 bits: rows of i16, each with the f32 that one step stands for.
 
-use super::lanes::{F32x4, I16x8};
+use super::lanes::{F32x4, I16x8, I32x4};
 
 /// The largest magnitude of an activation: 12 bits with the sign. Weights have 8 and rows at most `MAX_ROW_VALUES`
 /// values, so that their products fit an i32: 2047 x 127 x 4096 < 2^31.
@@ -30,13 +30,9 @@ impl QuantisedRows {
         }
     }
 
-    pub fn row(&self, row: usize) -> &[i16] {
-        &self.values[row * ROW_STRIDE..][..MAX_ROW_VALUES]
-    }
-
-    /// All rows from this one on.
-    pub fn rows_from(&self, row: usize) -> &[i16] {
-        &self.values[row * ROW_STRIDE..]
+    /// `[rows, ROW_STRIDE]`
+    pub fn values(&self) -> &[i16] {
+        &self.values
     }
 
     pub fn scale(&self, row: usize) -> f32 {
@@ -67,7 +63,7 @@ pub fn quantise(values: &[f32], steps: &mut [i16]) -> (f32, i32) {
     }
     let factor = F32x4::splat(LEVELS / largest);
     let (eights, _) = values.as_chunks::<8>();
-    let mut sum = super::lanes::I32x4::splat(0);
+    let mut sum = I32x4::splat(0);
     for (eight, place) in eights.iter().zip(places) {
         let [low, high] = halves(eight);
         let (low, high) = ((low * factor).round(), (high * factor).round());

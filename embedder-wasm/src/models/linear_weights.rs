@@ -3,12 +3,14 @@
 use std::ops::Range;
 
 use crate::format::container::WeightsFile;
-use crate::format::{Dtype, WeightsError};
-use crate::kernels::product::{Linear, PANEL};
+use crate::format::{Dtype, WeightsError, refused};
+use crate::kernels::product::{Linear, MAX_I16_INPUTS, MAX_I16_WEIGHT, PANEL, Weight};
 
-/// A linear layer: I8 `[outputs / 8, inputs / 2, 4, 2, 2]` in the file.
+/// A linear layer, whose weights are in the file: I8 `[outputs / 8, inputs / 2, 4, 2, 2]` or I16
+/// `[outputs / 8, inputs / 2, 8, 2]`.
 pub struct LinearWeights {
     weight: Range<usize>,
+    is_wide: bool,
     /// `[outputs]`
     scales: Vec<f32>,
     /// `[outputs]`
@@ -24,24 +26,70 @@ impl LinearWeights {
         outputs: usize,
         inputs: usize,
     ) -> Result<Self, WeightsError> {
-        let weight = format!("{name}.weight");
-        let shape = [outputs / PANEL, inputs / 2, PANEL / 2, 2, 2];
+        let bias = read_f32(file, &format!("{name}.bias"), &[outputs])?;
+        Self::with_bias(file, name, bias, inputs)
+    }
+
+    /// Reads `<name>.weight` and `<name>.weight.scales`.
+    pub fn with_bias(
+        file: &WeightsFile,
+        name: &str,
+        bias: Vec<f32>,
+        inputs: usize,
+    ) -> Result<Self, WeightsError> {
+        let outputs = bias.len();
+        let (panels, pairs) = (outputs / PANEL, inputs / 2);
+        let name = format!("{name}.weight");
+        let head = &file.head;
+        let is_wide = head.needed_tensor(&name)?.dtype == Dtype::I16;
+        let weight = if is_wide {
+            let weight = head.tensor_of(&name, Dtype::I16, &[panels, pairs, PANEL, 2])?;
+            check_wide(&name, file.bytes_at(&weight), inputs)?;
+            weight
+        } else {
+            head.tensor_of(&name, Dtype::I8, &[panels, pairs, PANEL / 2, 2, 2])?
+        };
         Ok(Self {
-            weight: file.head.tensor_of(&weight, Dtype::I8, &shape)?,
-            scales: read_f32(file, &format!("{weight}.scales"), &[outputs])?,
-            bias: read_f32(file, &format!("{name}.bias"), &[outputs])?,
+            weight,
+            is_wide,
+            scales: read_f32(file, &format!("{name}.scales"), &[outputs])?,
+            bias,
             inputs,
         })
     }
 
     /// The layer for the kernel; `file` is the one that it was read from.
     pub fn of<'a>(&'a self, file: &'a WeightsFile) -> Linear<'a> {
+        let weight = file.bytes_at(&self.weight);
         Linear {
-            weight: file.bytes_at(&self.weight),
+            weight: if self.is_wide {
+                Weight::I16(weight)
+            } else {
+                Weight::I8(weight)
+            },
             scales: &self.scales,
             bias: &self.bias,
             inputs: self.inputs,
         }
+    }
+}
+
+/// Refuses weights whose products could overflow the sum.
+fn check_wide(name: &str, weights: &[u8], inputs: usize) -> Result<(), WeightsError> {
+    if inputs > MAX_I16_INPUTS {
+        return refused(format!(
+            "tensor {name}: expected I16 for at most {MAX_I16_INPUTS} inputs, found {inputs}"
+        ));
+    }
+    let (weights, _) = weights.as_chunks::<2>();
+    let magnitudes = weights
+        .iter()
+        .map(|weight| i16::from_le_bytes(*weight).unsigned_abs());
+    match magnitudes.max() {
+        Some(largest) if largest > MAX_I16_WEIGHT.unsigned_abs() => refused(format!(
+            "tensor {name}: expected magnitudes of at most {MAX_I16_WEIGHT}, found {largest}"
+        )),
+        _ => Ok(()),
     }
 }
 

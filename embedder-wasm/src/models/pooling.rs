@@ -81,10 +81,11 @@ impl Dense {
             "tanh" => Activation::Tanh,
             _ => return metadata.wrong("dense_activation", "one of identity, tanh"),
         };
-        Ok(Some(Self {
-            linear: LinearWeights::from_file(file, NAME, outputs, inputs)?,
-            activation,
-        }))
+        let linear = match file.head.tensor(&format!("{NAME}.bias")) {
+            Some(_) => LinearWeights::from_file(file, NAME, outputs, inputs)?,
+            None => LinearWeights::with_bias(file, NAME, vec![0.0; outputs], inputs)?,
+        };
+        Ok(Some(Self { linear, activation }))
     }
 
     /// Writes what it makes of the first row.
