@@ -244,7 +244,7 @@ impl Vocabulary {
 
     fn beginning(&self, hash: u64) -> (usize, u64) {
         let bits = upper_half(hash) as usize;
-        (bits / 64 & (self.beginnings.len() - 1), 1 << (bits % 64))
+        ((bits / 64) & (self.beginnings.len() - 1), 1 << (bits % 64))
     }
 
     /// The id of the token that is `prefix` and `piece` together, whose hash is `hash`.
