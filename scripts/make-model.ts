@@ -4,11 +4,11 @@
 import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { PROJECT_ROOT, runAsCommand, UserError } from "./project.js";
-import { makeTrainingEnvironment, run } from "./python.js";
+import { PROJECT_ROOT, runAsCommand, UserError } from "./lib/project.js";
+import { makeTrainingEnvironment, run } from "./lib/python.js";
 
 const TRAINING = join(PROJECT_ROOT, "training");
-const PROGRAMS = join(PROJECT_ROOT, "target", "release", "examples");
+const PROGRAMS = join(PROJECT_ROOT, "target", "release");
 
 interface Recipe {
   /** What the steps write. */
@@ -130,7 +130,7 @@ async function makeModel(recipe: Recipe, data: string, seed: string, out: string
     ...recipe.teacher,
   ]);
   step("3 of 5: the trainer, built");
-  await run("cargo", ["build", "--release", "--locked", "--examples"], { hint: "Install Rust." });
+  await run("cargo", ["build", "--release", "--locked", "--bins", "--examples"], { hint: "Install Rust." });
   step(`4 of 5: the training, seed ${seed}`);
   const train = (pairs: string, args: string[]) =>
     run(join(PROGRAMS, "train"), [
@@ -152,7 +152,7 @@ async function makeModel(recipe: Recipe, data: string, seed: string, out: string
   await train("pairs", [...recipe.trainFirst, "--out", first]);
   await train("pairs-taught", [...recipe.trainTaught, "--average-with", first, "--refine", "--out", model]);
   step("5 of 5: the weights file");
-  await run(join(PROGRAMS, "export_weights"), [model, out, "--dtype", dtype]);
+  await run(join(PROGRAMS, "examples", "export_weights"), [model, out, "--dtype", dtype]);
 }
 
 async function checkScore(weights: string, pairs: string): Promise<void> {

@@ -1,7 +1,7 @@
 """Scores an embedding model on local files with the tasks and evaluators of the `mteb` package.
 
     npm run evaluate -- --data DATA                     through the endpoint (scripts/evaluate.ts calls this file)
-    python training/evaluate.py --data DATA --command 'target/release/examples/embed model/model-weights.bin'
+    python training/evaluate.py --data DATA --command 'target/release/embed model/model-weights.bin'
                                                         the same without a server; --dev for the development sets
 
 DATA is the folder that holds `eval/`, REFERENCE_SCORES.tsv (published scores of other models) and

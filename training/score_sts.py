@@ -1,6 +1,6 @@
 """Scores a weights file on one file of rated sentence pairs, beside TF-IDF, and fails below a floor.
 
-    python training/score_sts.py --embed target/release/examples/embed --weights FILE --dimensions 256 \
+    python training/score_sts.py --embed target/release/embed --weights FILE --dimensions 256 \
         --pairs DATA/eval/stsb/dev.tsv.gz --floor 79
 
 A check of a minute's work, with numpy alone; training/evaluate.py measures all sets with mteb's evaluators.
@@ -20,7 +20,7 @@ import numpy
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Scores a weights file on rated sentence pairs, beside TF-IDF.")
-    parser.add_argument("--embed", required=True, help="the native embedder, embedder-wasm/examples/embed.rs")
+    parser.add_argument("--embed", required=True, help="the native embedder, embedder-tools/src/bin/embed.rs")
     parser.add_argument("--weights", required=True, help="the weights file")
     parser.add_argument("--pairs", type=Path, required=True, help="a .tsv.gz with the columns score, s1 and s2")
     parser.add_argument("--dimensions", required=True, help="the first N values of each vector")

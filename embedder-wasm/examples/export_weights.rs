@@ -55,10 +55,9 @@ impl Arguments {
                 "--name" => name = value()?,
                 "--dtype" => {
                     let found = value()?;
-                    let known = RowFormat::ALL.into_iter();
-                    row_format = known
-                        .filter(|format| format.name().to_ascii_lowercase() == found)
-                        .next()
+                    row_format = RowFormat::ALL
+                        .into_iter()
+                        .find(|format| format.name().to_ascii_lowercase() == found)
                         .ok_or_else(|| {
                             format!("--dtype: expected f32, i8 or i4, found {found:?}")
                         })?;

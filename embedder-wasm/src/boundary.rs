@@ -276,12 +276,14 @@ pub fn encode(
 /// How many embeddings of this size fit in one chunk, of 1 MiB, of an answer.
 #[wasm_bindgen(js_name = embeddingsPerChunk)]
 pub fn embeddings_per_chunk(dimensions: usize, base64: bool) -> usize {
-    let format = if base64 {
-        EncodingFormat::Base64
-    } else {
-        EncodingFormat::Float
-    };
-    batch::embeddings_per_chunk(dimensions, format)
+    enter(|_| {
+        let format = if base64 {
+            EncodingFormat::Base64
+        } else {
+            EncodingFormat::Float
+        };
+        batch::embeddings_per_chunk(dimensions, format)
+    })
 }
 
 fn texts_in(input: &Area, count: usize, byte_length: usize) -> Result<Texts<'_>, JsError> {
@@ -318,4 +320,25 @@ fn check_dimensions(dimensions: usize, most: usize) -> Result<(), JsError> {
 #[wasm_bindgen(js_name = replaceInstance)]
 pub fn replace_instance() {
     wasm_bindgen::handler::schedule_reinit();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[should_panic(expected = "a call before this one never ended")]
+    fn a_call_that_finds_another_one_half_way_traps() {
+        enter(|_| begin_load());
+    }
+
+    #[test]
+    fn a_handle_is_never_used_twice() {
+        let first = begin_load();
+        drop_load(first);
+        let second = begin_load();
+        assert_ne!(first, second);
+        drop_load(first);
+        enter(|instance| assert!(instance.loads.get(second).is_some()));
+    }
 }

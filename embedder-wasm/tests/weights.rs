@@ -199,7 +199,7 @@ mod safetensors_refuses {
         a_max_seq_len_in_words: f32_with(&["__metadata__", "max_seq_len"], json!("four")) =>
             "header.__metadata__.max_seq_len: expected an integer from 1 to 4294967295, found \"four\"";
         an_unknown_architecture: f32_with(&["__metadata__", "architecture"], json!("gpt")) =>
-            "header.__metadata__.architecture: expected \"static\", found \"gpt\"";
+            "header.__metadata__.architecture: expected \"static\" or \"bert\", found \"gpt\"";
         an_architecture_that_is_no_string: f32_with(&["__metadata__", "architecture"], json!(1)) => "header.__metadata__.architecture: expected a string, found 1";
         aliases_that_are_no_json: f32_with(&["__metadata__", "aliases"], json!("tiny")) => aliases("\"tiny\"");
         an_alias_with_more_dimensions_than_the_model: f32_with(&["__metadata__", "aliases"], json!("{\"tiny\":3}")) => aliases(r#""{\"tiny\":3}""#);

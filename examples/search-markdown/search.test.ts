@@ -15,8 +15,9 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { PROJECT_ROOT, SHIPPED_WEIGHTS } from "../../scripts/project.js";
-import { seededWeights, startService, type Service } from "../../test/harness.js";
+import { PROJECT_ROOT, SHIPPED_WEIGHTS } from "../../scripts/lib/project.js";
+import { startService, type Service } from "../../test/lib/harness.js";
+import { seededWeights } from "../../test/lib/weights.js";
 
 const WEIGHTS = readFileSync(SHIPPED_WEIGHTS);
 let folder: string;

@@ -9,7 +9,8 @@ import { after, afterEach, before, test } from "node:test";
 import { promisify } from "node:util";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { RequestError } from "../../public/api.js";
-import { fromBase64, seededWeights, startService, type Service } from "../harness.js";
+import { fromBase64, startService, type Service } from "../lib/harness.js";
+import { seededWeights } from "../lib/weights.js";
 import { startBrowser } from "./browser.js";
 
 const run = promisify(execFile);

@@ -49,6 +49,7 @@ impl WeightsFile {
         Ok(Self { head, bytes })
     }
 
+    /// The tensor with this name, where there is one.
     pub fn tensor(&self, name: &str) -> Option<TensorView<'_>> {
         let tensor = self.head.tensor(name)?;
         Some(TensorView {
@@ -58,7 +59,7 @@ impl WeightsFile {
         })
     }
 
-    /// The bytes of a tensor that must be there with this dtype and shape.
+    /// The bytes of a tensor that must be there with this dtype and shape; refuses the file otherwise.
     pub fn tensor_of(
         &self,
         name: &str,
@@ -107,9 +108,12 @@ fn check_magnitudes(tensor: &str, values: &[u8], columns: usize) -> Result<(), W
     ))
 }
 
+/// Which of the two containers a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ContainerKind {
+    /// auto-g-embed's own.
     V1,
+    /// The extended one.
     Safetensors,
 }
 
@@ -162,11 +166,12 @@ impl Head {
         Ok(Some(head))
     }
 
+    /// Where the tensor with this name lies, where there is one.
     pub fn tensor(&self, name: &str) -> Option<&Tensor> {
         self.tensors.iter().find(|tensor| tensor.name == name)
     }
 
-    /// A tensor that must be there.
+    /// Where a tensor lies that must be there; refuses the file otherwise.
     pub fn needed_tensor(&self, name: &str) -> Result<&Tensor, WeightsError> {
         match self.tensor(name) {
             Some(tensor) => Ok(tensor),
@@ -174,7 +179,7 @@ impl Head {
         }
     }
 
-    /// Where a tensor lies that must be there with this dtype and shape.
+    /// Where a tensor lies that must be there with this dtype and shape; refuses the file otherwise.
     pub fn tensor_of(
         &self,
         name: &str,
@@ -244,6 +249,7 @@ impl Metadata {
         }
     }
 
+    /// A truth, as `true` or `false`.
     pub fn flag(&self, field: &str) -> Result<bool, WeightsError> {
         match self.text(field)? {
             "true" => Ok(true),
@@ -339,21 +345,19 @@ fn v1_head(fields: &Map<String, Value>, header_end: usize) -> Result<Head, Weigh
             "header: a table of {vocab_size} x {dimensions} f32 is larger than any file"
         ));
     };
-    let fields = [
+    let mut metadata = Metadata::default();
+    for (field, value) in [
         ("format", FORMAT_NAME.to_owned()),
         ("name", V1_NAME.to_owned()),
         ("tokenizer", V1_TOKENIZER.to_owned()),
         ("max_seq_len", max_seq_len.to_string()),
         ("normalize", normalize.to_string()),
-    ];
+    ] {
+        metadata.fields.insert(field.to_owned(), value.into());
+    }
     Ok(Head {
         kind: ContainerKind::V1,
-        metadata: Metadata {
-            fields: fields
-                .into_iter()
-                .map(|(field, value)| (field.to_owned(), value.into()))
-                .collect(),
-        },
+        metadata,
         tensors: vec![Tensor {
             name: "embeddings".to_owned(),
             dtype: Dtype::F32,
@@ -366,18 +370,16 @@ fn v1_head(fields: &Map<String, Value>, header_end: usize) -> Result<Head, Weigh
 
 /// Reads every entry but `__metadata__`, and checks what safetensors promises: lengths that match
 /// dtype and shape, no overlap, no hole.
-fn safetensors_head(
-    mut fields: Map<String, Value>,
-    header_end: usize,
-) -> Result<Head, WeightsError> {
-    let metadata = match fields.remove("__metadata__") {
-        Some(Value::Object(fields)) => Metadata { fields },
-        _ => Metadata::default(),
-    };
-    let mut tensors = fields
-        .iter()
-        .map(|(name, entry)| Tensor::parse(name, entry, header_end))
-        .collect::<Result<Vec<_>, _>>()?;
+fn safetensors_head(fields: Map<String, Value>, header_end: usize) -> Result<Head, WeightsError> {
+    let mut metadata = Metadata::default();
+    let mut tensors = Vec::with_capacity(fields.len());
+    for (name, entry) in fields {
+        if name != "__metadata__" {
+            tensors.push(Tensor::parse(name, &entry, header_end)?);
+        } else if let Value::Object(fields) = entry {
+            metadata.fields = fields;
+        }
+    }
     tensors.sort_by_key(|tensor| (tensor.range.start, tensor.range.end));
     let mut end = header_end;
     for tensor in &tensors {
@@ -403,7 +405,7 @@ fn safetensors_head(
 }
 
 impl Tensor {
-    fn parse(name: &str, entry: &Value, header_end: usize) -> Result<Self, WeightsError> {
+    fn parse(name: String, entry: &Value, header_end: usize) -> Result<Self, WeightsError> {
         let wrong = |what: &str, found: Option<&Value>| {
             refused(format!(
                 "tensor {name}: expected {what}, found {}",
@@ -439,7 +441,7 @@ impl Tensor {
             return wrong("offsets inside a file", entry.get("data_offsets"));
         };
         Ok(Self {
-            name: name.to_owned(),
+            name,
             dtype,
             shape,
             range: start..end,

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use crate::format::WeightsError;
 use crate::format::container::Metadata;
 
+/// A model's name, sizes and limits.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelInfo {
     pub name: String,
@@ -40,11 +41,10 @@ pub struct Prompts {
 impl ModelInfo {
     /// As a JSON object with the fields' names in camelCase.
     pub fn to_json(&self) -> String {
-        let aliases: Map<String, Value> = self
-            .aliases
-            .iter()
-            .map(|(name, dimensions)| (name.clone(), (*dimensions).into()))
-            .collect();
+        let mut aliases = Map::new();
+        for (name, dimensions) in &self.aliases {
+            aliases.insert(name.clone(), (*dimensions).into());
+        }
         json!({
             "name": self.name,
             "architecture": self.architecture,
@@ -80,7 +80,11 @@ pub fn read_aliases(
     let Some(text) = metadata.optional_text("aliases")? else {
         return Ok(Vec::new());
     };
-    let aliases = serde_json::from_str::<Map<String, Value>>(text).ok();
+    // By the parser that reads heads, so that wasm has only one.
+    let aliases = match serde_json::from_slice(text.as_bytes()) {
+        Ok(Value::Object(aliases)) => Some(aliases),
+        _ => None,
+    };
     let aliases = aliases.and_then(|aliases| {
         let alias = |(name, value): (String, Value)| {
             let alias_dimensions = usize::try_from(value.as_u64()?).ok()?;

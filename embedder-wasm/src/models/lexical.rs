@@ -5,9 +5,11 @@ use std::ops::Range;
 
 use crate::format::container::Head;
 use crate::format::{Dtype, WeightsError, refused};
+use crate::kernels::norm::{inverse, norm_in_lanes, scale};
 
 /// More is no use in a vector that is sent around.
 pub const MAX_LEXICAL_DIMENSIONS: usize = 8192;
+/// The semantic part has length 1: beside more than this it would be nothing.
 pub const MAX_LEXICAL_WEIGHT: f32 = 100.0;
 
 /// A stem is written to one place in each of these equal blocks of the sketch.
@@ -57,12 +59,40 @@ impl LexicalPart {
             idf: idf.range.clone(),
         })
     }
+
+    /// Puts the lexical part behind the semantic one, `embedding[..semantic_dimensions]`, as much of it as
+    /// `embedding` has room for: each of length 1, the lexical one then weighted, and all of it normalised.
+    pub fn put_behind(
+        &self,
+        semantic_dimensions: usize,
+        embedding: &mut [f32],
+        idf: &[u8],
+        sketch: &mut Sketch,
+    ) {
+        let (semantic, lexical) = embedding.split_at_mut(semantic_dimensions);
+        let semantic_inverse = inverse(norm_in_lanes(semantic));
+        let wanted = lexical.len();
+        let lexical_inverse = if wanted == self.dimensions {
+            write(&mut sketch.stem_hashes, idf, lexical);
+            inverse(norm_in_lanes(lexical))
+        } else {
+            sketch.whole.resize(self.dimensions, 0.0);
+            write(&mut sketch.stem_hashes, idf, &mut sketch.whole);
+            lexical.copy_from_slice(&sketch.whole[..wanted]);
+            inverse(norm_in_lanes(&sketch.whole))
+        };
+        scale(semantic, semantic_inverse);
+        scale(lexical, self.weight * lexical_inverse);
+        scale(embedding, inverse(norm_in_lanes(embedding)));
+    }
 }
 
 /// The stems of one text.
 #[derive(Default)]
 pub struct Sketch {
     stem_hashes: Vec<u64>,
+    /// `[lexical dimensions]`, where only some of them are wanted.
+    whole: Vec<f32>,
 }
 
 impl Sketch {
@@ -71,23 +101,30 @@ impl Sketch {
         self.stem_hashes.clear();
     }
 
+    /// Adds a stem by its hash, `words_and_stems::Token::stem_hash`.
     pub fn add(&mut self, stem_hash: u64) {
         self.stem_hashes.push(stem_hash);
     }
 
-    /// Writes each stem's (1 + ln count) x idf into `sketch`, whose length is a multiple of
-    /// `SKETCH_BLOCKS`, at the places and with the signs that its hash gives.
-    pub fn write(&mut self, idf: &[u8], sketch: &mut [f32]) {
-        // In the order of their hashes: a sum's last bits do not depend on the order of the words.
-        self.stem_hashes.sort_unstable();
-        sketch.fill(0.0);
-        for equal in self.stem_hashes.chunk_by(|a, b| a == b) {
-            let hash = equal[0];
-            let weight = idf[(hash % idf.len() as u64) as usize];
-            let value = term_frequency(equal.len()) * f32::from(weight);
-            for (place, sign) in places(hash, sketch.len()) {
-                sketch[place] += sign * value;
-            }
+    /// Writes the lexical part by itself, before any norm, into `lexical`, whose length is a multiple of
+    /// `SKETCH_BLOCKS`: for the trainer.
+    pub fn write(&mut self, idf: &[u8], lexical: &mut [f32]) {
+        write(&mut self.stem_hashes, idf, lexical);
+    }
+}
+
+/// Writes each stem's (1 + ln count) x idf into `sketch`, whose length is a multiple of
+/// `SKETCH_BLOCKS`, at the places and with the signs that its hash gives.
+fn write(stem_hashes: &mut [u64], idf: &[u8], sketch: &mut [f32]) {
+    // In the order of their hashes: a sum's last bits do not depend on the order of the words.
+    stem_hashes.sort_unstable();
+    sketch.fill(0.0);
+    for equal in stem_hashes.chunk_by(|a, b| a == b) {
+        let hash = equal[0];
+        let weight = idf[(hash % idf.len() as u64) as usize];
+        let value = term_frequency(equal.len()) * f32::from(weight);
+        for (place, sign) in places(hash, sketch.len()) {
+            sketch[place] += sign * value;
         }
     }
 }
@@ -127,7 +164,7 @@ mod tests {
         let mut idf = vec![0; 8];
         idf[1] = 10;
         let mut values = vec![0.0; 32];
-        sketch.write(&idf, &mut values);
+        write(&mut sketch.stem_hashes, &idf, &mut values);
         let mut expected = vec![0.0; 32];
         (
             expected[0],
@@ -143,7 +180,7 @@ mod tests {
         let mut sketch = Sketch::default();
         (0..3).for_each(|_| sketch.add(0));
         let mut values = vec![0.0; 4];
-        sketch.write(&[2], &mut values);
+        write(&mut sketch.stem_hashes, &[2], &mut values);
         assert_eq!(values, [2.0 * (1.0 + 3f64.ln() as f32); 4]);
     }
 }

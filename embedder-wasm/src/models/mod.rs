@@ -1,7 +1,10 @@
 //! The models: each reads itself from a weights file, and turns a text into its embedding.
 
+pub mod bert;
 pub mod info;
 pub mod lexical;
+pub mod linear_weights;
+pub mod pooling;
 pub mod static_table;
 
 pub use crate::tokenizers::token_count::TokenCount;
@@ -9,31 +12,43 @@ pub use info::ModelInfo;
 
 use crate::format::container::{Head, WeightsFile};
 use crate::format::{WeightsError, refused};
+use bert::Bert;
 use static_table::StaticTable;
 
 /// A loaded model. It does not change: what is scratch memory is passed in.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there are few models, and what is large is behind them"
+)]
 pub enum Model {
+    /// A table of rows, one or two for each word.
     Static(StaticTable),
+    /// An encoder.
+    Bert(Bert),
 }
 
 /// Memory that models of all architectures use while they read a text; nothing in it outlives the call.
 #[derive(Default)]
 pub struct Scratch {
     table: static_table::Scratch,
+    encoder: bert::Scratch,
 }
 
 /// What a file's `architecture` may say.
 enum Architecture {
     Static,
+    Bert,
 }
 
 impl Architecture {
     fn of(head: &Head) -> Result<Self, WeightsError> {
         match head.metadata.optional_text("architecture")? {
             None | Some(static_table::ARCHITECTURE) => Ok(Self::Static),
+            Some(bert::ARCHITECTURE) => Ok(Self::Bert),
             Some(found) => refused(format!(
-                "header.__metadata__.architecture: expected {:?}, found {found:?}",
-                static_table::ARCHITECTURE
+                "header.__metadata__.architecture: expected {:?} or {:?}, found {found:?}",
+                static_table::ARCHITECTURE,
+                bert::ARCHITECTURE
             )),
         }
     }
@@ -44,18 +59,23 @@ impl Model {
     pub fn check_head(head: &Head) -> Result<(), WeightsError> {
         match Architecture::of(head)? {
             Architecture::Static => StaticTable::check_head(head),
+            Architecture::Bert => Bert::check_head(head),
         }
     }
 
+    /// Makes the model that a file describes; refuses one that says too little, or nonsense.
     pub fn from_file(file: WeightsFile) -> Result<Self, WeightsError> {
         match Architecture::of(&file.head)? {
             Architecture::Static => StaticTable::from_file(file).map(Self::Static),
+            Architecture::Bert => Bert::from_file(file).map(Self::Bert),
         }
     }
 
+    /// What may be known about the model from outside.
     pub fn info(&self) -> &ModelInfo {
         match self {
             Self::Static(model) => model.info(),
+            Self::Bert(model) => model.info(),
         }
     }
 
@@ -63,6 +83,7 @@ impl Model {
     pub fn count(&self, text: &str) -> TokenCount {
         match self {
             Self::Static(model) => model.count(text),
+            Self::Bert(model) => model.count(text),
         }
     }
 
@@ -70,6 +91,7 @@ impl Model {
     pub fn work(&self, tokens_read: usize) -> u64 {
         match self {
             Self::Static(model) => model.work(tokens_read),
+            Self::Bert(model) => model.work(tokens_read),
         }
     }
 
@@ -77,6 +99,7 @@ impl Model {
     pub fn most_work(&self, text: &str) -> u64 {
         match self {
             Self::Static(model) => model.most_work(text),
+            Self::Bert(model) => model.most_work(text),
         }
     }
 
@@ -87,6 +110,7 @@ impl Model {
         debug_assert!((1..=self.info().dimensions).contains(&embedding.len()));
         match self {
             Self::Static(model) => model.embed(text, &mut scratch.table, embedding),
+            Self::Bert(model) => model.embed(text, &mut scratch.encoder, embedding),
         }
     }
 }

@@ -8,7 +8,7 @@ use super::lexical::{LexicalPart, Sketch};
 use crate::format::container::{Head, WeightsFile};
 use crate::format::row_format::RowFormat;
 use crate::format::{Dtype, WeightsError, refused};
-use crate::kernels::norm::{inverse, norm_in_lanes, normalize, scale};
+use crate::kernels::norm::{inverse, normalize, scale};
 use crate::kernels::rows::{RowSum, Rows};
 use crate::tokenizers::hashed_rows::MIN_VOCAB_SIZE;
 use crate::tokenizers::token_count::TokenCount;
@@ -21,6 +21,7 @@ const MAX_REQUEST_TOKENS: usize = 300_000;
 /// What a scale of 1 may stand for at most, so that no value is larger than `MAX_MAGNITUDE`.
 const MAX_SCALE_UNIT: f32 = 1e9;
 
+/// A loaded model of this architecture.
 pub struct StaticTable {
     file: WeightsFile,
     config: Config,
@@ -46,13 +47,12 @@ pub struct Config {
     scale_unit: f32,
 }
 
+/// Memory for one text after the other.
 #[derive(Default)]
 pub struct Scratch {
     /// `[table_dimensions]`, for rows in 4 bits.
     level_sums: Vec<i32>,
     sketch: Sketch,
-    /// `[lexical dimensions]`, where only some of them are wanted.
-    whole_lexical: Vec<f32>,
 }
 
 impl StaticTable {
@@ -75,10 +75,12 @@ impl StaticTable {
         Ok(Self { file, config, info })
     }
 
+    /// See `Model::info`.
     pub fn info(&self) -> &ModelInfo {
         &self.info
     }
 
+    /// What the file says about the table.
     pub fn config(&self) -> &Config {
         &self.config
     }
@@ -102,6 +104,7 @@ impl StaticTable {
         }
     }
 
+    /// See `Model::count`.
     pub fn count(&self, text: &str) -> TokenCount {
         TokenCount::cut_at(
             self.config.max_seq_len,
@@ -109,15 +112,17 @@ impl StaticTable {
         )
     }
 
+    /// See `Model::work`: additions, in truth.
     pub fn work(&self, tokens_read: usize) -> u64 {
         tokens_read as u64 * self.info.multiply_adds_per_token
     }
 
-    /// A word has one byte at least.
+    /// See `Model::most_work`: a word has one byte at least.
     pub fn most_work(&self, text: &str) -> u64 {
         self.work(text.len().min(self.config.max_seq_len))
     }
 
+    /// See `Model::embed`.
     pub fn embed(&self, text: &str, scratch: &mut Scratch, embedding: &mut [f32]) -> TokenCount {
         let table_dimensions = self.config.table_dimensions;
         match &self.config.lexical {
@@ -170,12 +175,8 @@ impl StaticTable {
             table_dimensions,
             ..
         } = self.config;
-        let Scratch {
-            level_sums,
-            sketch,
-            whole_lexical,
-        } = scratch;
-        let (semantic, lexical) = embedding.split_at_mut(table_dimensions);
+        let Scratch { level_sums, sketch } = scratch;
+        let semantic = &mut embedding[..table_dimensions];
         let mut rows = RowSum::new(self.rows(), level_sums, semantic);
         sketch.clear();
         let count = words_and_stems::for_each_token(text, vocab_size, max_seq_len, |token| {
@@ -186,20 +187,7 @@ impl StaticTable {
         // The mean, whose squares cannot overflow where those of the sum might.
         let row_count = rows.finish();
         scale(semantic, inverse(row_count as f32));
-        let semantic_inverse = inverse(norm_in_lanes(semantic));
-        let wanted = lexical.len();
-        let lexical_inverse = if wanted == part.dimensions {
-            sketch.write(self.idf(), lexical);
-            inverse(norm_in_lanes(lexical))
-        } else {
-            whole_lexical.resize(part.dimensions, 0.0);
-            sketch.write(self.idf(), whole_lexical);
-            lexical.copy_from_slice(&whole_lexical[..wanted]);
-            inverse(norm_in_lanes(whole_lexical))
-        };
-        scale(semantic, semantic_inverse);
-        scale(lexical, part.weight * lexical_inverse);
-        scale(embedding, inverse(norm_in_lanes(embedding)));
+        part.put_behind(table_dimensions, embedding, self.idf(), sketch);
         count
     }
 }

@@ -55,21 +55,25 @@ impl HeldOut {
         };
         for weight in weights {
             let vectors = |set: &TextSet| vectors(table, set, lexical.filter(|_| weight > 0.0));
-            let dim = table.dim + lexical.filter(|_| weight > 0.0).map_or(0, |part| part.dim);
+            let dimensions = table.dimensions
+                + lexical
+                    .filter(|_| weight > 0.0)
+                    .map_or(0, |part| part.dimensions);
             let when = format!("{when}, lexical weight {weight}");
             for (name, ratings, texts) in &self.ratings {
-                let score = sts_score(ratings, &vectors(texts), dim);
+                let score = sts_score(ratings, &vectors(texts), dimensions);
                 let baseline = tf_idf_score(ratings, &texts.all_rows());
                 println!(
                     "{when}: {name}: Spearman x 100 {score:.2} (TF-IDF on the same tokens {baseline:.2})"
                 );
             }
             for set in &self.retrieval {
-                let score = set.score(&vectors(&set.queries), &vectors(&set.documents), dim);
+                let score = set.score(&vectors(&set.queries), &vectors(&set.documents), dimensions);
                 println!("{when}: {}: nDCG@10 x 100 {score:.2}", set.name);
             }
             if let Some(source) = &self.pairs {
-                let accuracy = retrieval_accuracy(&vectors(&source.texts), dim, &source.keys);
+                let accuracy =
+                    retrieval_accuracy(&vectors(&source.texts), dimensions, &source.keys);
                 let count = source.pair_count();
                 println!(
                     "{when}: {}: own positive nearest of {count}: {accuracy:.2} %",
@@ -87,11 +91,11 @@ fn vectors(table: &Table, texts: &TextSet, lexical: Option<&LexicalGuidance>) ->
         return semantic;
     };
     let indices: Vec<usize> = (0..texts.len()).collect();
-    let sketches = texts.sketches(&indices, part.idf, part.dim);
+    let sketches = texts.sketches(&indices, part.idf, part.dimensions);
     let share = 1.0 / (1.0 + part.weight * part.weight).sqrt();
     semantic
-        .chunks(table.dim)
-        .zip(sketches.chunks(part.dim))
+        .chunks(table.dimensions)
+        .zip(sketches.chunks(part.dimensions))
         .flat_map(|(semantic, sketch)| {
             let semantic = semantic.iter().map(move |value| value * share);
             semantic.chain(sketch.iter().map(move |value| value * share * part.weight))
@@ -152,13 +156,13 @@ impl Retrieval {
     }
 
     /// nDCG@10 x 100, over the queries that have an answer.
-    fn score(&self, queries: &[f32], documents: &[f32], dim: usize) -> f32 {
+    fn score(&self, queries: &[f32], documents: &[f32], dimensions: usize) -> f32 {
         const DEPTH: usize = 10;
         let (rows, columns) = (self.queries.len(), self.documents.len());
         let mut cosines = vec![0.0; rows * columns];
         product(
-            View::new(queries, rows, dim),
-            View::new(documents, columns, dim).transposed(),
+            View::new(queries, rows, dimensions),
+            View::new(documents, columns, dimensions).transposed(),
             &mut cosines,
         );
         let discount = |rank: usize| 1.0 / (rank as f32 + 2.0).log2();
@@ -261,13 +265,13 @@ pub fn read_ratings(path: &Path) -> Result<Ratings, String> {
 
 /// Spearman's correlation x 100 of the vectors' cosines with the ratings. `vectors` are unit
 /// vectors, two for each rating.
-pub fn sts_score(ratings: &[f32], vectors: &[f32], dim: usize) -> f32 {
+pub fn sts_score(ratings: &[f32], vectors: &[f32], dimensions: usize) -> f32 {
     let cosines: Vec<f32> = vectors
-        .chunks(2 * dim)
+        .chunks(2 * dimensions)
         .map(|pair| {
-            pair[..dim]
+            pair[..dimensions]
                 .iter()
-                .zip(&pair[dim..])
+                .zip(&pair[dimensions..])
                 .map(|(a, b)| a * b)
                 .sum()
         })
@@ -317,23 +321,27 @@ pub fn tf_idf_score(ratings: &[f32], texts: &[&[u32]]) -> f32 {
 
 /// How often (in %) the nearest of all positives is an anchor's own. `vectors` holds anchor and
 /// positive of each pair; `keys` are equal for equal texts, and any positive with the right text counts.
-pub fn retrieval_accuracy(vectors: &[f32], dim: usize, keys: &[u64]) -> f32 {
+pub fn retrieval_accuracy(vectors: &[f32], dimensions: usize, keys: &[u64]) -> f32 {
     let side = |which: usize| -> Vec<f32> {
         vectors
-            .chunks(2 * dim)
-            .flat_map(|pair| pair[which * dim..(which + 1) * dim].iter().copied())
+            .chunks(2 * dimensions)
+            .flat_map(|pair| {
+                pair[which * dimensions..(which + 1) * dimensions]
+                    .iter()
+                    .copied()
+            })
             .collect()
     };
     let (anchors, positives) = (side(0), side(1));
     let pairs = keys.len() / 2;
     const ANCHORS_AT_ONCE: usize = 1024;
     let mut found = 0;
-    for (block, anchors) in anchors.chunks(ANCHORS_AT_ONCE * dim).enumerate() {
-        let rows = anchors.len() / dim;
+    for (block, anchors) in anchors.chunks(ANCHORS_AT_ONCE * dimensions).enumerate() {
+        let rows = anchors.len() / dimensions;
         let mut cosines = vec![0.0; rows * pairs];
         product(
-            View::new(anchors, rows, dim),
-            View::new(&positives, pairs, dim).transposed(),
+            View::new(anchors, rows, dimensions),
+            View::new(&positives, pairs, dimensions).transposed(),
             &mut cosines,
         );
         found += cosines

@@ -34,7 +34,7 @@ use text_set::{Reading, TextSet};
 use trainer::{Guidance, LexicalGuidance, Schedule, TeacherGuidance, train};
 
 const DEFAULT_MAX_SEQ_LEN: usize = 8192;
-const DEFAULT_LEXICAL_DIM: usize = 640;
+const DEFAULT_LEXICAL_DIMENSIONS: usize = 640;
 const DEFAULT_LEXICAL_WEIGHT: f32 = 0.85;
 
 /// Train an embedding table on pairs of texts that belong together.
@@ -47,7 +47,7 @@ struct Arguments {
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Go on from this weights file; its tokenizer and size are kept.
-    #[arg(long, value_name = "WEIGHTS", conflicts_with_all = ["tokenizer", "vocab_size", "dim"])]
+    #[arg(long, value_name = "WEIGHTS", conflicts_with_all = ["tokenizer", "vocab_size", "dimensions"])]
     init: Option<PathBuf>,
     /// How texts become rows of the table: ascii-words or words-and-stems.
     #[arg(long, default_value = "ascii-words")]
@@ -56,8 +56,8 @@ struct Arguments {
     #[arg(long, default_value_t = 8192, value_parser = clap::value_parser!(u32).range(3..))]
     vocab_size: u32,
     /// Values in a row.
-    #[arg(long, default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..=4096))]
-    dim: u32,
+    #[arg(long = "dim", value_name = "DIM", default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    dimensions: u32,
     /// How often the pairs are gone through; 0 leaves the table as it is, but for --average-with and --refine.
     #[arg(long, default_value_t = 2)]
     epochs: u32,
@@ -111,8 +111,8 @@ struct Arguments {
     #[arg(long, value_parser = lexical_weight)]
     lexical_weight: Option<f32>,
     /// Values of the lexical part, a multiple of 4 (words-and-stems only); by default 640.
-    #[arg(long, value_parser = lexical_dim, conflicts_with = "init")]
-    lexical_dim: Option<usize>,
+    #[arg(long = "lexical-dim", value_name = "LEXICAL_DIM", value_parser = lexical_dimensions, conflicts_with = "init")]
+    lexical_dimensions: Option<usize>,
     /// How the rows will be stored (export_weights --dtype): the last fifth of the steps learns with
     /// rows rounded to that.
     #[arg(long, default_value = "f32", value_parser = row_format())]
@@ -159,16 +159,16 @@ fn run(arguments: Arguments) -> Result<(), String> {
         ));
     }
     let mut table = start.table;
-    arguments.dtype.check_dimensions(table.dim)?;
+    arguments.dtype.check_dimensions(table.dimensions)?;
     let reading = Reading {
         tokenizer: start.tokenizer,
-        vocab_size: table.rows.len() / table.dim,
+        vocab_size: table.rows.len() / table.dimensions,
         max_words: arguments.max_words as usize,
     };
     let others = arguments
         .average_with
         .as_deref()
-        .map(|folder| model_dir::read_rows(folder, &reading, table.dim))
+        .map(|folder| model_dir::read_rows(folder, &reading, table.dimensions))
         .transpose()
         .map_err(|message| format!("--average-with {message}"))?;
     let held_out = HeldOut::read(
@@ -187,16 +187,19 @@ fn run(arguments: Arguments) -> Result<(), String> {
     }
 
     let sets: Vec<&TextSet> = sources.iter().map(|source| &source.texts).collect();
-    let (mut lexical_idf, lexical_dim, lexical_weight) = start.lexical.unwrap_or_else(|| {
-        let dim = arguments.lexical_dim.unwrap_or(DEFAULT_LEXICAL_DIM);
-        (idf(&sets), dim, DEFAULT_LEXICAL_WEIGHT)
-    });
+    let (mut lexical_idf, lexical_dimensions, lexical_weight) =
+        start.lexical.unwrap_or_else(|| {
+            let dimensions = arguments
+                .lexical_dimensions
+                .unwrap_or(DEFAULT_LEXICAL_DIMENSIONS);
+            (idf(&sets), dimensions, DEFAULT_LEXICAL_WEIGHT)
+        });
     let weight = arguments.lexical_weight.unwrap_or(lexical_weight);
-    let lexical = lexical_guidance(&reading, &lexical_idf, lexical_dim, weight);
+    let lexical = lexical_guidance(&reading, &lexical_idf, lexical_dimensions, weight);
     let teacher = arguments
         .teacher
         .as_deref()
-        .map(|folder| Teacher::open(folder, table.dim))
+        .map(|folder| Teacher::open(folder, table.dimensions))
         .transpose()?;
     let lessons = teacher
         .as_ref()
@@ -274,7 +277,7 @@ fn run(arguments: Arguments) -> Result<(), String> {
         refine(&mut table, &reading, &sets, &mut lexical_idf);
         table.store_as(arguments.dtype);
     }
-    let lexical = lexical_guidance(&reading, &lexical_idf, lexical_dim, weight);
+    let lexical = lexical_guidance(&reading, &lexical_idf, lexical_dimensions, weight);
     if arguments.refine {
         held_out.print(&table, lexical.as_ref(), "refined");
     }
@@ -292,10 +295,14 @@ fn run(arguments: Arguments) -> Result<(), String> {
 fn lexical_guidance<'a>(
     reading: &Reading,
     idf: &'a [u8],
-    dim: usize,
+    dimensions: usize,
     weight: f32,
 ) -> Option<LexicalGuidance<'a>> {
-    (reading.tokenizer == Tokenizer::WordsAndStems).then_some(LexicalGuidance { idf, dim, weight })
+    (reading.tokenizer == Tokenizer::WordsAndStems).then_some(LexicalGuidance {
+        idf,
+        dimensions,
+        weight,
+    })
 }
 
 /// What the training begins with.
@@ -340,7 +347,7 @@ impl Start {
             tokenizer,
             table: Table::random(
                 arguments.vocab_size as usize,
-                arguments.dim as usize,
+                arguments.dimensions as usize,
                 arguments.seed,
             ),
             max_seq_len: max_seq_len.unwrap_or(DEFAULT_MAX_SEQ_LEN),
@@ -349,23 +356,22 @@ impl Start {
     }
 }
 
-/// The formats by their names in lower case.
+/// `RowFormat` by its names in lower case.
 fn row_format() -> impl TypedValueParser<Value = RowFormat> {
-    let names = RowFormat::ALL.map(|format| format.name().to_ascii_lowercase());
-    PossibleValuesParser::new(names).try_map(|name| {
-        RowFormat::ALL
-            .into_iter()
-            .find(|format| format.name().eq_ignore_ascii_case(&name))
-            .ok_or(name)
+    PossibleValuesParser::new(["f32", "i8", "i4"]).map(|name| match name.as_str() {
+        "i8" => RowFormat::I8,
+        "i4" => RowFormat::I4,
+        _ => RowFormat::F32,
     })
 }
 
-fn lexical_dim(text: &str) -> Result<usize, String> {
+fn lexical_dimensions(text: &str) -> Result<usize, String> {
     match text.parse::<usize>() {
-        Ok(dim)
-            if (1..=MAX_LEXICAL_DIMENSIONS).contains(&dim) && dim.is_multiple_of(SKETCH_BLOCKS) =>
+        Ok(dimensions)
+            if (1..=MAX_LEXICAL_DIMENSIONS).contains(&dimensions)
+                && dimensions.is_multiple_of(SKETCH_BLOCKS) =>
         {
-            Ok(dim)
+            Ok(dimensions)
         }
         _ => Err(format!(
             "expected a multiple of {SKETCH_BLOCKS} up to {MAX_LEXICAL_DIMENSIONS}"

@@ -25,13 +25,13 @@ pub fn write(
 ) -> Result<(), String> {
     let mut config = json!({
         "vocab_size": reading.vocab_size,
-        "embedding_dim": table.dim,
+        "embedding_dim": table.dimensions,
         "max_seq_len": max_seq_len,
         "normalize": true,
     });
     if let Some(lexical) = lexical {
         config["tokenizer"] = json!(reading.tokenizer.name());
-        config["lexical_dim"] = json!(lexical.dim);
+        config["lexical_dim"] = json!(lexical.dimensions);
         // By its shortest decimal: 0.9 and not 0.8999999761581421.
         config["lexical_weight"] =
             json!(f64::from_str(&lexical.weight.to_string()).unwrap_or_default());
@@ -63,14 +63,15 @@ fn write_file(path: &Path, bytes: &[u8]) -> Result<(), String> {
 }
 
 /// The exact rows of a model-dir, which must have this tokenizer and size.
-pub fn read_rows(folder: &Path, reading: &Reading, dim: usize) -> Result<Vec<f32>, String> {
+pub fn read_rows(folder: &Path, reading: &Reading, dimensions: usize) -> Result<Vec<f32>, String> {
     let model = ModelDir::read(folder)?;
     let tokenizer = match &model.extension {
         Some(extension) => &extension.tokenizer,
         None => Tokenizer::AsciiWords.name(),
     };
-    let shown = |rows, dim, tokenizer: &str| format!("{rows} rows of {dim}, {tokenizer}");
-    let expected = shown(reading.vocab_size, dim, reading.tokenizer.name());
+    let shown =
+        |rows, dimensions, tokenizer: &str| format!("{rows} rows of {dimensions}, {tokenizer}");
+    let expected = shown(reading.vocab_size, dimensions, reading.tokenizer.name());
     let found = shown(model.vocab_size, model.table_dimensions, tokenizer);
     if found != expected {
         return Err(format!(

@@ -16,16 +16,16 @@ pub struct Contrast {
     pub positive_gradients: Vec<f32>,
 }
 
-/// The lexical parts of a batch, pairs x dim each.
+/// The lexical parts of a batch, pairs x dimensions each.
 #[derive(Clone, Copy)]
 pub struct Lexical<'a> {
     pub anchors: &'a [f32],
     pub positives: &'a [f32],
-    pub dim: usize,
+    pub dimensions: usize,
     pub weight: f32,
 }
 
-/// The teacher's unit vectors of a batch's texts, pairs x dim each.
+/// The teacher's unit vectors of a batch's texts, pairs x dimensions each.
 #[derive(Clone, Copy)]
 pub struct Taught<'a> {
     pub anchors: &'a [f32],
@@ -37,7 +37,7 @@ pub struct Taught<'a> {
 /// InfoNCE in both directions: every anchor must find its positive among all positives of the batch,
 /// and every positive its anchor.
 ///
-/// `anchors` and `positives` are pairs x dim unit vectors. The loss is the mean of the cross-entropies
+/// `anchors` and `positives` are pairs x dimensions unit vectors. The loss is the mean of the cross-entropies
 /// of softmax(similarities / temperature) over rows and over columns. `excluded(i, j)` takes the pair
 /// (i, j) out, where it is no real negative. `lexical` are the unit vectors of the fixed part; the
 /// similarity is then that of the parts appended to each other with this part's weight.
@@ -48,21 +48,21 @@ pub struct Taught<'a> {
 pub fn contrast(
     anchors: &[f32],
     positives: &[f32],
-    dim: usize,
+    dimensions: usize,
     temperature: f32,
     lexical: Option<Lexical>,
     taught: Option<Taught>,
     excluded: &(dyn Fn(usize, usize) -> bool + Sync),
 ) -> Contrast {
-    let pairs = anchors.len() / dim;
-    let anchor_view = View::new(anchors, pairs, dim);
-    let positive_view = View::new(positives, pairs, dim);
+    let pairs = anchors.len() / dimensions;
+    let anchor_view = View::new(anchors, pairs, dimensions);
+    let positive_view = View::new(positives, pairs, dimensions);
     let mut weights = vec![0.0f32; pairs * pairs];
     product(anchor_view, positive_view.transposed(), &mut weights);
     let mut share = 1.0;
     if let Some(lexical) = lexical {
         let mut cosines = vec![0.0f32; pairs * pairs];
-        let view = |values| View::new(values, pairs, lexical.dim);
+        let view = |values| View::new(values, pairs, lexical.dimensions);
         product(
             view(lexical.anchors),
             view(lexical.positives).transposed(),
@@ -80,7 +80,7 @@ pub fn contrast(
         .collect();
     // The softmax of the teacher's similarities, and the logits that it expects of ours.
     let distillation = taught.map(|taught| {
-        let view = |values| View::new(values, pairs, dim);
+        let view = |values| View::new(values, pairs, dimensions);
         let mut targets = vec![0.0f32; pairs * pairs];
         product(
             view(taught.anchors),
@@ -135,8 +135,8 @@ pub fn contrast(
             .for_each(|(value, target)| *value -= scale * weight * target);
     }
     let gradient_view = View::new(&weights, pairs, pairs);
-    let mut anchor_gradients = vec![0.0; pairs * dim];
-    let mut positive_gradients = vec![0.0; pairs * dim];
+    let mut anchor_gradients = vec![0.0; pairs * dimensions];
+    let mut positive_gradients = vec![0.0; pairs * dimensions];
     product(gradient_view, positive_view, &mut anchor_gradients);
     product(
         gradient_view.transposed(),
@@ -208,11 +208,13 @@ mod tests {
 
     #[test]
     fn the_gradient_is_the_slope_of_the_loss() {
-        let (pairs, dim, temperature) = (6, 5, 0.2);
+        let (pairs, dimensions, temperature) = (6, 5, 0.2);
         let mut random = Random::new(7);
         let mut unit_vectors = || {
-            let mut values: Vec<f32> = (0..pairs * dim).map(|_| random.next_unit() - 0.5).collect();
-            for vector in values.chunks_mut(dim) {
+            let mut values: Vec<f32> = (0..pairs * dimensions)
+                .map(|_| random.next_unit() - 0.5)
+                .collect();
+            for vector in values.chunks_mut(dimensions) {
                 let norm = vector.iter().map(|value| value * value).sum::<f32>().sqrt();
                 vector.iter_mut().for_each(|value| *value /= norm);
             }
@@ -224,7 +226,7 @@ mod tests {
         let lexical = Lexical {
             anchors: &lexical_anchors,
             positives: &lexical_positives,
-            dim,
+            dimensions,
             weight: 0.7,
         };
         let (taught_anchors, taught_positives) = (unit_vectors(), unit_vectors());
@@ -237,7 +239,7 @@ mod tests {
             let result = contrast(
                 anchors,
                 positives,
-                dim,
+                dimensions,
                 temperature,
                 Some(lexical),
                 Some(taught),
@@ -248,14 +250,14 @@ mod tests {
         let result = contrast(
             &anchors,
             &positives,
-            dim,
+            dimensions,
             temperature,
             Some(lexical),
             Some(taught),
             &excluded,
         );
         let step = 1e-2;
-        for index in 0..pairs * dim {
+        for index in 0..pairs * dimensions {
             let moved = |values: &[f32], by: f32| {
                 let mut values = values.to_vec();
                 values[index] += by;

@@ -75,7 +75,7 @@ fn rows_of(words: &TextSet, kinds: &[usize]) -> Vec<usize> {
 
 /// Scales what sets each row apart from the mean of all of them.
 fn move_apart(table: &mut Table, rows: &[usize], factor: f32) {
-    let mut mean = vec![0.0; table.dim];
+    let mut mean = vec![0.0; table.dimensions];
     for &row in rows {
         for (mean, value) in mean.iter_mut().zip(row_mut(table, row)) {
             *mean += *value / rows.len() as f32;
@@ -94,8 +94,8 @@ fn flatten(table: &mut Table, sets: &[&TextSet]) {
     let step = texts.len().div_ceil(MEASURED_TEXTS).max(1);
     let sample: Vec<&[u32]> = texts.into_iter().step_by(step).collect();
     let vectors = table.pool(&sample).vectors;
-    let variances: Vec<f32> = (0..table.dim)
-        .map(|dimension| variance(vectors.iter().skip(dimension).step_by(table.dim)))
+    let variances: Vec<f32> = (0..table.dimensions)
+        .map(|dimension| variance(vectors.iter().skip(dimension).step_by(table.dimensions)))
         .collect();
     let factors: Vec<f32> = variances
         .iter()
@@ -107,8 +107,8 @@ fn flatten(table: &mut Table, sets: &[&TextSet]) {
         .map(|(variance, factor)| variance * factor * factor)
         .sum();
     let whole = (variances.iter().sum::<f32>() / flattened).sqrt();
-    let dim = table.dim;
-    for row in table.rows.chunks_mut(dim) {
+    let dimensions = table.dimensions;
+    for row in table.rows.chunks_mut(dimensions) {
         for (value, factor) in row.iter_mut().zip(&factors) {
             *value *= factor * whole;
         }
@@ -129,16 +129,16 @@ fn variance<'a>(values: impl Iterator<Item = &'a f32>) -> f32 {
 /// cancel out the more the less its words have to do with each other. So it is the larger the less
 /// a text's direction says, and the less that direction then counts.
 fn add_coherence(table: &mut Table) {
-    let dim = table.dim;
-    for row in table.rows.chunks_mut(dim) {
+    let dimensions = table.dimensions;
+    for row in table.rows.chunks_mut(dimensions) {
         let (last, others) = row.split_last_mut().expect("a row has values");
         *last = COHERENCE * others.iter().map(|value| value * value).sum::<f32>().sqrt();
     }
 }
 
 fn row_mut(table: &mut Table, row: usize) -> &mut [f32] {
-    let start = row * table.dim;
-    &mut table.rows[start..start + table.dim]
+    let start = row * table.dimensions;
+    &mut table.rows[start..start + table.dimensions]
 }
 
 /// Two words may share a row, which is then changed once.
@@ -177,7 +177,7 @@ mod tests {
     fn cosine(table: &Table, a: &str, b: &str) -> f32 {
         let texts = TextSet::of(&[a, b], &READING);
         let vectors = table.pool(&texts.all_rows()).vectors;
-        let (a, b) = vectors.split_at(table.dim);
+        let (a, b) = vectors.split_at(table.dimensions);
         a.iter().zip(b).map(|(a, b)| a * b).sum()
     }
 
@@ -197,13 +197,13 @@ mod tests {
     #[test]
     fn the_last_dimension_adds_up_in_every_text() {
         let (_, after, texts) = refined();
-        for row in after.rows.chunks(after.dim).skip(1) {
+        for row in after.rows.chunks(after.dimensions).skip(1) {
             let (last, others) = row.split_last().unwrap();
             let length = others.iter().map(|value| value * value).sum::<f32>().sqrt();
             assert!((last - COHERENCE * length).abs() < 1e-6);
         }
         let vectors = after.pool(&texts.all_rows()).vectors;
-        for vector in vectors.chunks(after.dim) {
+        for vector in vectors.chunks(after.dimensions) {
             assert!(*vector.last().unwrap() >= COHERENCE * 0.99, "{vector:?}");
         }
     }

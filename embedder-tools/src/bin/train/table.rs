@@ -12,8 +12,8 @@ const EPSILON: f32 = 1e-8;
 const ROWS_IN_A_TASK: usize = 64;
 
 pub struct Table {
-    pub dim: usize,
-    /// vocab_size x dim, row-major.
+    pub dimensions: usize,
+    /// vocab_size x dimensions, row-major.
     pub rows: Vec<f32>,
     /// The rows as they will read after they were stored in few bits; empty until the training takes
     /// that into account.
@@ -26,17 +26,17 @@ pub struct Table {
 
 /// Texts as unit vectors, with what the way back through the normalisation needs.
 pub struct Pooled {
-    /// texts x dim.
+    /// texts x dimensions.
     pub vectors: Vec<f32>,
     /// 1 / (norm of the sum of the rows); 0 for a text with no rows or a zero sum.
     inverse_norms: Vec<f32>,
 }
 
 impl Table {
-    pub fn from_rows(rows: Vec<f32>, dim: usize) -> Self {
+    pub fn from_rows(rows: Vec<f32>, dimensions: usize) -> Self {
         let (momentum, variance) = (vec![0.0; rows.len()], vec![0.0; rows.len()]);
         Self {
-            dim,
+            dimensions,
             rows,
             stored: Vec::new(),
             stored_as: RowFormat::F32,
@@ -47,11 +47,11 @@ impl Table {
     }
 
     /// auto-g-embed's start: uniform in +-0.05, and row 0 (padding) zero.
-    pub fn random(vocab_size: usize, dim: usize, seed: u64) -> Self {
+    pub fn random(vocab_size: usize, dimensions: usize, seed: u64) -> Self {
         let mut random = Random::new(seed);
-        let mut rows = random.start_values(vocab_size * dim);
-        rows[..dim].fill(0.0);
-        Self::from_rows(rows, dim)
+        let mut rows = random.start_values(vocab_size * dimensions);
+        rows[..dimensions].fill(0.0);
+        Self::from_rows(rows, dimensions)
     }
 
     /// From here on texts are pooled out of rows as `dtype` stores them, and what that loses is learned
@@ -63,10 +63,10 @@ impl Table {
             return;
         }
         self.stored = vec![0.0; self.rows.len()];
-        let dim = self.dim;
+        let dimensions = self.dimensions;
         self.stored
-            .par_chunks_mut(dim)
-            .zip(self.rows.par_chunks(dim))
+            .par_chunks_mut(dimensions)
+            .zip(self.rows.par_chunks(dimensions))
             .for_each(|(stored, row)| dtype.round(row, stored));
     }
 
@@ -87,16 +87,16 @@ impl Table {
         } else {
             &self.stored
         };
-        let mut vectors = vec![0.0; texts.len() * self.dim];
+        let mut vectors = vec![0.0; texts.len() * self.dimensions];
         let mut inverse_norms = vec![0.0; texts.len()];
         vectors
-            .par_chunks_mut(self.dim)
+            .par_chunks_mut(self.dimensions)
             .zip(&mut inverse_norms)
             .zip(texts)
             .for_each(|((vector, inverse_norm), ids)| {
                 for &id in *ids {
-                    let start = id as usize * self.dim;
-                    add(vector, &rows[start..start + self.dim], 1.0);
+                    let start = id as usize * self.dimensions;
+                    add(vector, &rows[start..start + self.dimensions], 1.0);
                 }
                 let norm = vector.iter().map(|value| value * value).sum::<f32>().sqrt();
                 if norm > 0.0 {
@@ -111,7 +111,7 @@ impl Table {
     }
 
     /// One step of Adam on the rows that the texts use; all other rows and their moments stay.
-    /// `gradients` (texts x dim) are those of the unit vectors in `pooled`.
+    /// `gradients` (texts x dimensions) are those of the unit vectors in `pooled`.
     pub fn update(
         &mut self,
         texts: &[&[u32]],
@@ -119,10 +119,10 @@ impl Table {
         mut gradients: Vec<f32>,
         learning_rate: f32,
     ) {
-        let dim = self.dim;
+        let dimensions = self.dimensions;
         gradients
-            .par_chunks_mut(dim)
-            .zip(pooled.vectors.par_chunks(dim))
+            .par_chunks_mut(dimensions)
+            .zip(pooled.vectors.par_chunks(dimensions))
             .zip(&pooled.inverse_norms)
             .for_each(|((gradient, vector), inverse_norm)| {
                 let along: f32 = gradient.iter().zip(vector).map(|(a, b)| a * b).sum();
@@ -142,7 +142,7 @@ impl Table {
         let momentum_left = 1.0 - MOMENTUM_DECAY.powi(self.steps);
         let variance_left = 1.0 - VARIANCE_DECAY.powi(self.steps);
         let rate = learning_rate * variance_left.sqrt() / momentum_left;
-        let values_in_a_task = ROWS_IN_A_TASK * dim;
+        let values_in_a_task = ROWS_IN_A_TASK * dimensions;
         let dtype = self.stored_as;
         // An empty piece for each task until rows are rounded.
         let tasks = self.rows.len().div_ceil(values_in_a_task);
@@ -158,18 +158,22 @@ impl Table {
                 let first_row = task * ROWS_IN_A_TASK;
                 let from = |row: usize| uses.partition_point(|&use_| use_ >> 32 < row as u64);
                 let mut left = &uses[from(first_row)..from(first_row + ROWS_IN_A_TASK)];
-                let mut gradient = vec![0.0f32; dim];
+                let mut gradient = vec![0.0f32; dimensions];
                 while let Some(first) = left.first() {
                     let row = first >> 32;
                     let count = left.partition_point(|&use_| use_ >> 32 == row);
                     gradient.fill(0.0);
                     for use_ in &left[..count] {
                         let text = (use_ & 0xFFFF_FFFF) as usize;
-                        add(&mut gradient, &gradients[text * dim..(text + 1) * dim], 1.0);
+                        add(
+                            &mut gradient,
+                            &gradients[text * dimensions..(text + 1) * dimensions],
+                            1.0,
+                        );
                     }
                     left = &left[count..];
-                    let start = (row as usize - first_row) * dim;
-                    let range = start..start + dim;
+                    let start = (row as usize - first_row) * dimensions;
+                    let range = start..start + dimensions;
                     let values = rows[range.clone()].iter_mut();
                     let moments = momentum[range.clone()]
                         .iter_mut()

@@ -24,7 +24,7 @@ const WORD_FREQUENCY_PRIOR: f64 = 1e-3;
 /// Texts with the vectors that they should have.
 pub struct Lessons {
     pub texts: TextSet,
-    /// texts x dim, of length 1.
+    /// texts x dimensions, of length 1.
     pub targets: Vec<f32>,
     /// The place of the text with each key (`text_key`).
     pub places: HashMap<u64, u32>,
@@ -32,11 +32,11 @@ pub struct Lessons {
 
 impl Lessons {
     /// The targets of the texts with these keys, end to end; none where the teacher has not read them all.
-    pub fn targets_of(&self, keys: &[u64], dim: usize) -> Option<Vec<f32>> {
-        let mut targets = Vec::with_capacity(keys.len() * dim);
+    pub fn targets_of(&self, keys: &[u64], dimensions: usize) -> Option<Vec<f32>> {
+        let mut targets = Vec::with_capacity(keys.len() * dimensions);
         for key in keys {
-            let start = *self.places.get(key)? as usize * dim;
-            targets.extend_from_slice(&self.targets[start..start + dim]);
+            let start = *self.places.get(key)? as usize * dimensions;
+            targets.extend_from_slice(&self.targets[start..start + dimensions]);
         }
         Some(targets)
     }
@@ -45,36 +45,36 @@ impl Lessons {
 pub struct Teacher {
     folder: PathBuf,
     mean: Vec<f32>,
-    /// d x dim: the first columns of the rotation.
+    /// d x dimensions: the first columns of the rotation.
     rotation: Vec<f32>,
-    dim: usize,
+    dimensions: usize,
 }
 
 impl Teacher {
-    /// `dim` values of each rotated vector are kept.
-    pub fn open(folder: &Path, dim: usize) -> Result<Self, String> {
+    /// `dimensions` values of each rotated vector are kept.
+    pub fn open(folder: &Path, dimensions: usize) -> Result<Self, String> {
         let path = folder.join("pca.safetensors");
         let bytes = read(&path)?;
         let tensors = SafeTensors::deserialize(&bytes)
             .map_err(|error| format!("{}: {error}", path.display()))?;
         let (_, mean) = floats(&path, &tensors, "mean")?;
         let (shape, rotation) = floats(&path, &tensors, "rotation")?;
-        if shape != [mean.len(), mean.len()] || mean.len() < dim {
+        if shape != [mean.len(), mean.len()] || mean.len() < dimensions {
             return Err(format!(
-                "{}: expected a mean of at least {dim} values and a square rotation of it, found {} and {shape:?}",
+                "{}: expected a mean of at least {dimensions} values and a square rotation of it, found {} and {shape:?}",
                 path.display(),
                 mean.len()
             ));
         }
         let rotation = rotation
             .chunks(mean.len())
-            .flat_map(|row| row[..dim].iter().copied())
+            .flat_map(|row| row[..dimensions].iter().copied())
             .collect();
         Ok(Self {
             folder: folder.to_owned(),
             mean,
             rotation,
-            dim,
+            dimensions,
         })
     }
 
@@ -109,21 +109,28 @@ impl Teacher {
             ));
         }
         let total: f64 = counts.iter().sum();
-        let dim = self.dim;
+        let dimensions = self.dimensions;
         let mut sums = vec![0.0f64; rows.len()];
-        let mut weights = vec![0.0f64; rows.len() / dim];
+        let mut weights = vec![0.0f64; rows.len() / dimensions];
         let tokens = TextSet::of(&words, reading);
-        for (word, (vector, count)) in vectors.chunks(dim).zip(&counts).enumerate() {
+        for (word, (vector, count)) in vectors.chunks(dimensions).zip(&counts).enumerate() {
             let weight = WORD_FREQUENCY_PRIOR / (WORD_FREQUENCY_PRIOR + count / total);
             for &row in tokens.rows(word) {
                 let row = row as usize;
                 weights[row] += count;
-                for (sum, value) in sums[row * dim..(row + 1) * dim].iter_mut().zip(vector) {
+                for (sum, value) in sums[row * dimensions..(row + 1) * dimensions]
+                    .iter_mut()
+                    .zip(vector)
+                {
                     *sum += count * weight * f64::from(*value);
                 }
             }
         }
-        for ((row, sum), weight) in rows.chunks_mut(dim).zip(sums.chunks(dim)).zip(&weights) {
+        for ((row, sum), weight) in rows
+            .chunks_mut(dimensions)
+            .zip(sums.chunks(dimensions))
+            .zip(&weights)
+        {
             if *weight > 0.0 {
                 row.iter_mut()
                     .zip(sum)
@@ -174,11 +181,11 @@ impl Teacher {
             ));
         }
         texts.truncate(limit);
-        vectors.truncate(limit.saturating_mul(self.dim));
+        vectors.truncate(limit.saturating_mul(self.dimensions));
         Ok((texts, vectors))
     }
 
-    /// Centred, rotated, cut to `dim` and of length 1.
+    /// Centred, rotated, cut to `dimensions` and of length 1.
     fn rotated(&self, mut raw: Vec<f32>) -> Vec<f32> {
         let width = self.mean.len();
         raw.par_chunks_mut(width).for_each(|vector| {
@@ -187,14 +194,14 @@ impl Teacher {
                 .zip(&self.mean)
                 .for_each(|(value, mean)| *value -= mean);
         });
-        let mut vectors = vec![0.0; raw.len() / width * self.dim];
+        let mut vectors = vec![0.0; raw.len() / width * self.dimensions];
         product(
             View::new(&raw, raw.len() / width, width),
-            View::new(&self.rotation, width, self.dim),
+            View::new(&self.rotation, width, self.dimensions),
             &mut vectors,
         );
         vectors
-            .par_chunks_mut(self.dim)
+            .par_chunks_mut(self.dimensions)
             .for_each(embedder_wasm::kernels::norm::normalize);
         vectors
     }

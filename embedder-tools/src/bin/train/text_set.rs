@@ -100,10 +100,10 @@ impl TextSet {
     }
 
     /// The lexical parts of some of the texts, each of length 1 or, without a stem, zero.
-    pub fn sketches(&self, texts: &[usize], idf: &[u8], dim: usize) -> Vec<f32> {
-        let mut sketches = vec![0.0; texts.len() * dim];
+    pub fn sketches(&self, texts: &[usize], idf: &[u8], dimensions: usize) -> Vec<f32> {
+        let mut sketches = vec![0.0; texts.len() * dimensions];
         sketches
-            .par_chunks_mut(dim)
+            .par_chunks_mut(dimensions)
             .zip(texts)
             .for_each(|(values, &text)| {
                 let mut sketch = Sketch::default();

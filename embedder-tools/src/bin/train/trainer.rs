@@ -41,7 +41,7 @@ pub struct Guidance<'a> {
 /// The fixed part of the similarity.
 pub struct LexicalGuidance<'a> {
     pub idf: &'a [u8],
-    pub dim: usize,
+    pub dimensions: usize,
     pub weight: f32,
 }
 
@@ -176,7 +176,7 @@ fn train_step(
     temperature: f32,
     rate: f32,
 ) -> Losses {
-    let dim = table.dim;
+    let dimensions = table.dimensions;
     let pairs = batch.pairs.len();
     let anchors = batch.pairs.iter().map(|&pair| 2 * pair as usize);
     let indices: Vec<usize> = anchors
@@ -195,7 +195,7 @@ fn train_step(
         );
     }
     let pooled = table.pool(&texts);
-    let (pair_vectors, lesson_vectors) = pooled.vectors.split_at(2 * pairs * dim);
+    let (pair_vectors, lesson_vectors) = pooled.vectors.split_at(2 * pairs * dimensions);
 
     let keys: Vec<u64> = indices.iter().map(|&text| source.keys[text]).collect();
     let (anchor_keys, positive_keys) = keys.split_at(pairs);
@@ -208,31 +208,31 @@ fn train_step(
     let sketches = guidance
         .lexical
         .as_ref()
-        .map(|part| source.texts.sketches(&indices, part.idf, part.dim));
+        .map(|part| source.texts.sketches(&indices, part.idf, part.dimensions));
     let lexical = guidance
         .lexical
         .as_ref()
         .zip(sketches.as_ref())
         .map(|(part, sketches)| {
-            let (anchors, positives) = sketches.split_at(pairs * part.dim);
+            let (anchors, positives) = sketches.split_at(pairs * part.dimensions);
             Lexical {
                 anchors,
                 positives,
-                dim: part.dim,
+                dimensions: part.dimensions,
                 weight: part.weight,
             }
         });
-    let (anchors, positives) = pair_vectors.split_at(pairs * dim);
+    let (anchors, positives) = pair_vectors.split_at(pairs * dimensions);
     let targets = guidance
         .teacher
         .as_ref()
         .filter(|teacher| teacher.distillation_weight > 0.0)
         .and_then(|teacher| {
-            let targets = teacher.lessons.targets_of(&keys, dim)?;
+            let targets = teacher.lessons.targets_of(&keys, dimensions)?;
             Some((targets, teacher.distillation_weight))
         });
     let taught = targets.as_ref().map(|(targets, weight)| {
-        let (anchors, positives) = targets.split_at(pairs * dim);
+        let (anchors, positives) = targets.split_at(pairs * dimensions);
         Taught {
             anchors,
             positives,
@@ -242,7 +242,7 @@ fn train_step(
     let contrast = contrast(
         anchors,
         positives,
-        dim,
+        dimensions,
         temperature,
         lexical,
         taught,
@@ -254,9 +254,9 @@ fn train_step(
     let mut teacher_loss = 0.0;
     if let Some(teacher) = &guidance.teacher {
         let factor = -teacher.weight / lessons.len() as f32;
-        for (vector, &lesson) in lesson_vectors.chunks(dim).zip(lessons) {
-            let start = lesson as usize * dim;
-            let target = &teacher.lessons.targets[start..start + dim];
+        for (vector, &lesson) in lesson_vectors.chunks(dimensions).zip(lessons) {
+            let start = lesson as usize * dimensions;
+            let target = &teacher.lessons.targets[start..start + dimensions];
             teacher_loss += 1.0 - vector.iter().zip(target).map(|(a, b)| a * b).sum::<f32>();
             gradients.extend(target.iter().map(|value| factor * value));
         }
@@ -288,7 +288,7 @@ mod tests {
     use super::*;
     use crate::text_set::TextSet;
 
-    const DIM: usize = 24;
+    const DIMENSIONS: usize = 24;
 
     /// The two texts of a pair share one token of their own; all the rest is noise.
     fn source(pairs: u32) -> Source {
@@ -321,8 +321,14 @@ mod tests {
                     .map(|row| vec![row + 2, row + 3])
                     .collect::<Vec<_>>(),
             ),
-            targets: (0..90 * DIM)
-                .map(|i| if i % DIM == i / DIM % 3 { 1.0 } else { 0.0 })
+            targets: (0..90 * DIMENSIONS)
+                .map(|i| {
+                    if i % DIMENSIONS == i / DIMENSIONS % 3 {
+                        1.0
+                    } else {
+                        0.0
+                    }
+                })
                 .collect(),
             places: HashMap::new(),
         };
@@ -341,7 +347,7 @@ mod tests {
             .build()
             .unwrap();
         pool.install(|| {
-            let mut table = Table::random(256, DIM, seed);
+            let mut table = Table::random(256, DIMENSIONS, seed);
             let losses = train(&mut table, &[source(190)], &guidance, &schedule(seed));
             (losses, table.rows)
         })
@@ -362,7 +368,7 @@ mod tests {
 
     #[test]
     fn training_finds_what_pairs_share() {
-        let mut table = Table::random(256, DIM, 5);
+        let mut table = Table::random(256, DIMENSIONS, 5);
         let losses = train(
             &mut table,
             &[source(190)],
@@ -372,7 +378,7 @@ mod tests {
         // Guessing among the 64 pairs of a batch would be ln 64 = 4.2.
         assert!(losses.pairs < 0.2, "loss {}", losses.pairs);
         assert!(
-            table.rows[..DIM].iter().all(|&value| value == 0.0),
+            table.rows[..DIMENSIONS].iter().all(|&value| value == 0.0),
             "the padding row was changed"
         );
     }
@@ -388,8 +394,9 @@ mod tests {
     /// teacher's similarities of their texts, which say that neighbours are alike.
     fn likeness_of_neighbours(distillation_weight: f32, lessons_read: usize) -> f32 {
         let source = source(64);
-        let target =
-            |text: usize| (0..DIM).map(move |i| if i == text / 4 % DIM { 1.0 } else { 0.0 });
+        let target = |text: usize| {
+            (0..DIMENSIONS).map(move |i| if i == text / 4 % DIMENSIONS { 1.0 } else { 0.0 })
+        };
         let lessons = Lessons {
             texts: TextSet::of_rows(&[vec![255], vec![254]]),
             targets: (0..128).flat_map(target).collect(),
@@ -408,13 +415,13 @@ mod tests {
                 batch_size: 2,
             }),
         };
-        let mut table = Table::random(256, DIM, 5);
+        let mut table = Table::random(256, DIMENSIONS, 5);
         train(&mut table, &[source], &guidance, &schedule(5));
         let source = self::source(64);
         let anchors: Vec<&[u32]> = (0..64).map(|pair| source.texts.rows(2 * pair)).collect();
         let vectors = table.pool(&anchors).vectors;
         let cosine = |pair: usize| {
-            let vector = |pair: usize| &vectors[pair * DIM..(pair + 1) * DIM];
+            let vector = |pair: usize| &vectors[pair * DIMENSIONS..(pair + 1) * DIMENSIONS];
             let products = vector(2 * pair).iter().zip(vector(2 * pair + 1));
             products.map(|(a, b)| a * b).sum::<f32>()
         };

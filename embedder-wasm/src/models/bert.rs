@@ -1,0 +1,600 @@
+//! The architecture `bert`: an encoder as Hugging Face's `BertModel` computes it, and behind it what sentence-transformers
+//! puts there: pooling, a dense layer, normalisation. Structs and tensors have the names of the source.
+
+use std::ops::Range;
+
+use super::info::{ModelInfo, read_aliases, read_name, read_prompts};
+use super::lexical::{LexicalPart, Sketch};
+use super::linear_weights::{LinearWeights, read_f32};
+use super::pooling::{Dense, Pooling};
+use crate::format::container::{Head, Metadata, WeightsFile};
+use crate::format::{Dtype, WeightsError, refused};
+use crate::kernels::activation::Activation;
+use crate::kernels::attention::Attention;
+use crate::kernels::layer_norm::layer_norm;
+use crate::kernels::norm::normalize;
+use crate::kernels::product::{PANEL, Write};
+use crate::kernels::quantised_rows::{MAX_ROW_VALUES, QuantisedRows};
+use crate::tokenizers::hashed_rows::MIN_VOCAB_SIZE;
+use crate::tokenizers::text_cleaning::CleaningOptions;
+use crate::tokenizers::token_count::TokenCount;
+use crate::tokenizers::wordpiece::{WordPiece, WordPieceOptions};
+use crate::tokenizers::words_and_stems;
+
+/// As it stands in a weights file.
+pub const ARCHITECTURE: &str = "bert";
+/// The only tokenizer of this architecture, as it stands in a weights file.
+const TOKENIZER: &str = "wordpiece";
+/// Of BERT large.
+const MAX_LAYERS: usize = 24;
+const MAX_HIDDEN: usize = 1024;
+/// One token between the two special ones.
+const MIN_SEQ_LEN: usize = 3;
+/// The lexical part reads so many words, far behind what the encoder reads.
+const LEXICAL_WORDS: usize = 8192;
+/// Of one request. They take 20 s at 27 thousand million multiply-adds a second, and Cloudflare's default limit is 30 s.
+const REQUEST_MULTIPLY_ADDS: u64 = 540_000_000_000;
+const MAX_REQUEST_TOKENS: usize = 300_000;
+/// So many tokens go through a layer at once: their activations fit in the second cache. A multiple of a tile's rows, and
+/// even, since attention takes keys and values by two.
+const TOKENS_AT_ONCE: usize = 60;
+
+pub struct Bert {
+    file: WeightsFile,
+    config: Config,
+    tokenizer: WordPiece,
+    weights: Weights,
+    info: ModelInfo,
+}
+
+/// What a file says about its model.
+#[derive(Clone, Debug, PartialEq)]
+struct Config {
+    vocab_size: usize,
+    hidden: usize,
+    intermediate: usize,
+    layers: usize,
+    heads: usize,
+    hidden_act: Activation,
+    layer_norm_eps: f32,
+    /// Tokens, with the special ones.
+    max_seq_len: usize,
+    pooling: Pooling,
+    /// Of the encoder's vector, behind the dense layer where there is one.
+    semantic_dimensions: usize,
+    normalize: bool,
+    lexical: Option<LexicalPart>,
+}
+
+struct Weights {
+    embeddings: BertEmbeddings,
+    layer: Vec<BertLayer>,
+    dense: Option<Dense>,
+}
+
+struct BertEmbeddings {
+    /// I8 `[vocab_size, hidden]`, in the file.
+    word_embeddings: Range<usize>,
+    /// `[vocab_size]`
+    word_scales: Vec<f32>,
+    /// `[max_seq_len, hidden]` The embedding of the position and that of the token type, which is always the first.
+    position_embeddings: Vec<f32>,
+    layer_norm: LayerNorm,
+}
+
+struct BertLayer {
+    attention: BertSelfAttention,
+    attention_output: BertOutput,
+    intermediate: BertIntermediate,
+    output: BertOutput,
+}
+
+struct BertSelfAttention {
+    query: LinearWeights,
+    key: LinearWeights,
+    value: LinearWeights,
+}
+
+/// What ends both halves of a layer: a linear layer, the residual, normalisation.
+struct BertOutput {
+    dense: LinearWeights,
+    layer_norm: LayerNorm,
+}
+
+struct BertIntermediate {
+    dense: LinearWeights,
+}
+
+struct LayerNorm {
+    /// `[hidden]`
+    weight: Vec<f32>,
+    /// `[hidden]`
+    bias: Vec<f32>,
+}
+
+/// Memory for one text after the other.
+#[derive(Default)]
+pub struct Scratch {
+    ids: Vec<u32>,
+    sketch: Sketch,
+    /// `[semantic_dimensions]`
+    semantic: Vec<f32>,
+    activations: Option<Activations>,
+}
+
+/// Memory for what the encoder computes; made for the dimensions of one model.
+struct Activations {
+    dimensions: (usize, usize, usize),
+    /// `[tokens, hidden]` What goes from layer to layer.
+    hidden: Vec<f32>,
+    /// `[TOKENS_AT_ONCE]` What a linear layer reads.
+    rows: QuantisedRows,
+    /// `[TOKENS_AT_ONCE, max(hidden, intermediate)]` Keys, then queries, then the intermediate layer.
+    wide: Vec<f32>,
+    /// `[TOKENS_AT_ONCE, hidden]` Values, then what attention gives.
+    context: Vec<f32>,
+    attention: Attention,
+}
+
+impl Bert {
+    /// Refuses a head that no model can be made of.
+    pub fn check_head(head: &Head) -> Result<(), WeightsError> {
+        let config = Config::from_head(head)?;
+        config.info(head).map(|_| ())
+    }
+
+    /// Keeps the matrices and the word table as they lie in the file.
+    pub fn from_file(file: WeightsFile) -> Result<Self, WeightsError> {
+        let config = Config::from_head(&file.head)?;
+        let info = config.info(&file.head)?;
+        let tokenizer = read_tokenizer(&file)?;
+        if tokenizer.vocabulary_size() > config.vocab_size {
+            return refused(format!(
+                "tensor vocabulary: expected at most {} tokens, one for each row of embeddings.word_embeddings.weight, found {}",
+                config.vocab_size,
+                tokenizer.vocabulary_size()
+            ));
+        }
+        let weights = Weights::from_file(&file, &config)?;
+        Ok(Self {
+            file,
+            config,
+            tokenizer,
+            weights,
+            info,
+        })
+    }
+
+    pub fn info(&self) -> &ModelInfo {
+        &self.info
+    }
+
+    pub fn count(&self, text: &str) -> TokenCount {
+        TokenCount::cut_at(self.config.max_seq_len, self.tokenizer.count(text))
+    }
+
+    /// The linear layers', and attention's, in which each token meets each.
+    pub fn work(&self, tokens_read: usize) -> u64 {
+        let tokens = tokens_read as u64;
+        let attention = 2 * self.config.layers * self.config.hidden;
+        tokens * (self.info.multiply_adds_per_token + tokens * attention as u64)
+    }
+
+    /// A token has one byte at least, and two are added.
+    pub fn most_work(&self, text: &str) -> u64 {
+        self.work((text.len() + 2).min(self.config.max_seq_len))
+    }
+
+    pub fn embed(&self, text: &str, scratch: &mut Scratch, embedding: &mut [f32]) -> TokenCount {
+        let Config {
+            max_seq_len,
+            semantic_dimensions,
+            ..
+        } = self.config;
+        let Scratch {
+            ids,
+            sketch,
+            semantic,
+            activations,
+        } = scratch;
+        let tokens = self.tokenizer.encode(text, max_seq_len, ids);
+        semantic.resize(semantic_dimensions, 0.0);
+        self.encode(ids, activations, semantic);
+        match &self.config.lexical {
+            Some(lexical) if embedding.len() > semantic_dimensions => {
+                sketch.clear();
+                words_and_stems::for_each_token(text, MIN_VOCAB_SIZE, LEXICAL_WORDS, |token| {
+                    sketch.add(token.stem_hash);
+                });
+                embedding[..semantic_dimensions].copy_from_slice(semantic);
+                let idf = self.file.bytes_at(&lexical.idf);
+                lexical.put_behind(semantic_dimensions, embedding, idf, sketch);
+            }
+            _ => {
+                embedding.copy_from_slice(&semantic[..embedding.len()]);
+                if self.config.normalize {
+                    normalize(embedding);
+                }
+            }
+        }
+        TokenCount::cut_at(max_seq_len, tokens)
+    }
+
+    /// From token ids to the pooled vector, `[semantic_dimensions]`, not yet normalised.
+    fn encode(&self, ids: &[u32], memory: &mut Option<Activations>, semantic: &mut [f32]) {
+        let Self {
+            file,
+            config,
+            weights,
+            ..
+        } = self;
+        let memory = Activations::for_model(memory, config);
+        weights
+            .embeddings
+            .embed(file, config, ids, &mut memory.hidden);
+        for (index, layer) in weights.layer.iter().enumerate() {
+            let is_last = index + 1 == weights.layer.len();
+            let wanted = match config.pooling {
+                // Of the last layer only what is pooled is computed.
+                Pooling::Cls if is_last => 1,
+                Pooling::Cls | Pooling::Mean => ids.len(),
+            };
+            layer.forward(file, config, memory, ids.len(), wanted);
+        }
+        match &weights.dense {
+            None => config.pooling.pool(&memory.hidden, semantic),
+            Some(dense) => {
+                let pooled = &mut memory.context[..config.hidden];
+                config.pooling.pool(&memory.hidden, pooled);
+                memory.rows.set(0, pooled);
+                dense.apply(file, &memory.rows, semantic);
+            }
+        }
+    }
+}
+
+impl BertEmbeddings {
+    /// Replaces `hidden`, `[tokens, hidden]`.
+    fn embed(&self, file: &WeightsFile, config: &Config, ids: &[u32], hidden: &mut Vec<f32>) {
+        let size = config.hidden;
+        let words = file.bytes_at(&self.word_embeddings);
+        hidden.clear();
+        for (id, position) in ids.iter().zip(self.position_embeddings.chunks_exact(size)) {
+            let id = *id as usize;
+            let scale = self.word_scales[id];
+            let word = &words[id * size..][..size];
+            let values = word.iter().zip(position);
+            hidden.extend(values.map(|(step, position)| f32::from(*step as i8) * scale + position));
+        }
+        for row in hidden.chunks_exact_mut(size) {
+            self.layer_norm.apply(row, config);
+        }
+    }
+}
+
+impl BertLayer {
+    /// Replaces the first `wanted` of the tokens' rows in `memory.hidden`.
+    fn forward(
+        &self,
+        file: &WeightsFile,
+        config: &Config,
+        memory: &mut Activations,
+        tokens: usize,
+        wanted: usize,
+    ) {
+        let Activations {
+            hidden,
+            rows,
+            wide,
+            context,
+            attention,
+            ..
+        } = memory;
+        let size = config.hidden;
+        attention.begin(tokens);
+        for (index, hidden) in hidden.chunks(TOKENS_AT_ONCE * size).enumerate() {
+            let (count, values) = (hidden.len() / size, hidden.len());
+            set_rows(rows, hidden, size);
+            let (keys, values) = (&mut wide[..values], &mut context[..values]);
+            self.attention
+                .key
+                .of(file)
+                .apply(rows, count, Write::Set, keys);
+            self.attention
+                .value
+                .of(file)
+                .apply(rows, count, Write::Set, values);
+            attention.set_keys_and_values(index * TOKENS_AT_ONCE, keys, values);
+        }
+        for hidden in hidden[..wanted * size].chunks_mut(TOKENS_AT_ONCE * size) {
+            let count = hidden.len() / size;
+            let (queries, context) = (&mut wide[..count * size], &mut context[..count * size]);
+            set_rows(rows, hidden, size);
+            self.attention
+                .query
+                .of(file)
+                .apply(rows, count, Write::Set, queries);
+            attention.attend(queries, context);
+            set_rows(rows, context, size);
+            self.attention_output.add(file, config, rows, hidden);
+            set_rows(rows, hidden, size);
+            let intermediate = &mut wide[..count * config.intermediate];
+            let dense = self.intermediate.dense.of(file);
+            dense.apply(rows, count, Write::Set, intermediate);
+            config.hidden_act.apply(intermediate);
+            set_rows(rows, intermediate, config.intermediate);
+            self.output.add(file, config, rows, hidden);
+        }
+    }
+}
+
+impl BertOutput {
+    /// Adds the linear layer of `rows` to `hidden`, `[count, hidden]`, and normalises that.
+    fn add(&self, file: &WeightsFile, config: &Config, rows: &QuantisedRows, hidden: &mut [f32]) {
+        let count = hidden.len() / config.hidden;
+        self.dense.of(file).apply(rows, count, Write::Add, hidden);
+        for row in hidden.chunks_exact_mut(config.hidden) {
+            self.layer_norm.apply(row, config);
+        }
+    }
+}
+
+impl LayerNorm {
+    fn apply(&self, row: &mut [f32], config: &Config) {
+        layer_norm(row, &self.weight, &self.bias, config.layer_norm_eps);
+    }
+}
+
+fn set_rows(rows: &mut QuantisedRows, values: &[f32], size: usize) {
+    for (index, row) in values.chunks_exact(size).enumerate() {
+        rows.set(index, row);
+    }
+}
+
+impl Activations {
+    /// Those of the model before, where it had the same dimensions.
+    fn for_model<'a>(memory: &'a mut Option<Self>, config: &Config) -> &'a mut Self {
+        let dimensions = (config.hidden, config.intermediate, config.heads);
+        if memory
+            .as_ref()
+            .is_some_and(|memory| memory.dimensions != dimensions)
+        {
+            *memory = None;
+        }
+        memory.get_or_insert_with(|| Self {
+            dimensions,
+            hidden: Vec::new(),
+            rows: QuantisedRows::new(TOKENS_AT_ONCE),
+            wide: vec![0.0; TOKENS_AT_ONCE * config.hidden.max(config.intermediate)],
+            context: vec![0.0; TOKENS_AT_ONCE * config.hidden],
+            attention: Attention::new(config.heads, config.hidden / config.heads),
+        })
+    }
+}
+
+impl Config {
+    fn from_head(head: &Head) -> Result<Self, WeightsError> {
+        let metadata = &head.metadata;
+        read_name(metadata)?;
+        if metadata.text("tokenizer")? != TOKENIZER {
+            return metadata.wrong("tokenizer", &format!("{TOKENIZER:?}"));
+        }
+        let [vocab_size, hidden] =
+            two_dimensions(head, "embeddings.word_embeddings.weight", Dtype::I8)?;
+        check_size(
+            "embeddings.word_embeddings.weight",
+            "hidden size",
+            hidden,
+            MAX_HIDDEN,
+        )?;
+        let layers = metadata.number("num_hidden_layers", 1..=MAX_LAYERS)?;
+        let heads = metadata.number("num_attention_heads", 1..=hidden)?;
+        if !hidden.is_multiple_of(heads) || !Attention::fits(heads, hidden / heads) {
+            return metadata.wrong(
+                "num_attention_heads",
+                &format!("a divisor of the hidden size {hidden} that leaves each head 2 to 512 dimensions"),
+            );
+        }
+        let intermediate_scales = "encoder.layer.0.intermediate.dense.weight.scales";
+        let intermediate = match head.needed_tensor(intermediate_scales)?.shape[..] {
+            [intermediate] => intermediate,
+            ref shape => {
+                return refused(format!(
+                    "tensor {intermediate_scales}: expected the shape [intermediate size], found {shape:?}"
+                ));
+            }
+        };
+        check_size(
+            intermediate_scales,
+            "intermediate size",
+            intermediate,
+            MAX_ROW_VALUES,
+        )?;
+        let hidden_act = match metadata.text("hidden_act")? {
+            "gelu" => Activation::Gelu,
+            "gelu_new" => Activation::GeluNew,
+            "relu" => Activation::Relu,
+            _ => return metadata.wrong("hidden_act", "one of gelu, gelu_new, relu"),
+        };
+        let Some(pooling) = Pooling::from_name(metadata.text("pooling")?) else {
+            return metadata.wrong("pooling", &format!("one of {}", Pooling::NAMES));
+        };
+        let normalize = metadata.flag("normalize")?;
+        let lexical = match head.tensor("idf") {
+            None => None,
+            Some(_) if !normalize => {
+                return metadata.wrong("normalize", "\"true\", which a lexical part needs");
+            }
+            Some(_) => Some(LexicalPart::from_head(head)?),
+        };
+        Ok(Self {
+            vocab_size,
+            hidden,
+            intermediate,
+            layers,
+            heads,
+            hidden_act,
+            layer_norm_eps: metadata.real("layer_norm_eps", 0.0..=1.0, "a number from 0 to 1")?,
+            max_seq_len: metadata.number("max_seq_len", MIN_SEQ_LEN..=MAX_ROW_VALUES)?,
+            pooling,
+            semantic_dimensions: Dense::dimensions(head)?.unwrap_or(hidden),
+            normalize,
+            lexical,
+        })
+    }
+
+    fn info(&self, head: &Head) -> Result<ModelInfo, WeightsError> {
+        let lexical_dimensions = self.lexical.as_ref().map_or(0, |part| part.dimensions);
+        let dimensions = self.semantic_dimensions + lexical_dimensions;
+        let layer = 4 * self.hidden * self.hidden + 2 * self.hidden * self.intermediate;
+        let multiply_adds_per_token = (self.layers * layer) as u64;
+        let request_tokens = REQUEST_MULTIPLY_ADDS / multiply_adds_per_token / 1000 * 1000;
+        Ok(ModelInfo {
+            name: read_name(&head.metadata)?,
+            architecture: ARCHITECTURE,
+            tokenizer: TOKENIZER,
+            dtype: Dtype::I8.name(),
+            dimensions,
+            semantic_dimensions: self.semantic_dimensions,
+            max_input_tokens: self.max_seq_len,
+            max_request_tokens: MAX_REQUEST_TOKENS.min(request_tokens as usize),
+            normalize: self.normalize,
+            multiply_adds_per_token,
+            aliases: read_aliases(&head.metadata, dimensions)?,
+            prompts: read_prompts(&head.metadata)?,
+        })
+    }
+}
+
+/// The shape of a matrix that must be there.
+pub fn two_dimensions(head: &Head, name: &str, dtype: Dtype) -> Result<[usize; 2], WeightsError> {
+    let tensor = head.needed_tensor(name)?;
+    match tensor.shape[..] {
+        [rows, columns] if tensor.dtype == dtype => Ok([rows, columns]),
+        _ => refused(format!(
+            "tensor {name}: expected {dtype} of two dimensions, found {} {:?}",
+            tensor.dtype, tensor.shape
+        )),
+    }
+}
+
+/// Refuses what no product is written for.
+fn check_size(tensor: &str, name: &str, size: usize, most: usize) -> Result<(), WeightsError> {
+    if size == 0 || size > most || !size.is_multiple_of(PANEL) {
+        return refused(format!(
+            "tensor {tensor}: expected as {name} a multiple of {PANEL} up to {most}, found {size}"
+        ));
+    }
+    Ok(())
+}
+
+fn read_tokenizer(file: &WeightsFile) -> Result<WordPiece, WeightsError> {
+    let metadata: &Metadata = &file.head.metadata;
+    let vocabulary = file.head.needed_tensor("vocabulary")?;
+    if vocabulary.dtype != Dtype::U8 || vocabulary.shape.len() != 1 {
+        return refused(format!(
+            "tensor vocabulary: expected U8 of the shape [bytes], found {} {:?}",
+            vocabulary.dtype, vocabulary.shape
+        ));
+    }
+    let options = WordPieceOptions {
+        cleaning: CleaningOptions {
+            clean_text: metadata.flag("clean_text")?,
+            chinese_chars: metadata.flag("chinese_chars")?,
+            strip_accents: metadata.flag("strip_accents")?,
+            lower_case: metadata.flag("lower_case")?,
+        },
+        unknown_token: metadata.text("unknown_token")?,
+        continuing_prefix: metadata.text("continuing_prefix")?,
+        max_word_characters: metadata.number("max_word_characters", 1..=usize::MAX)?,
+        cls_token: metadata.text("cls_token")?,
+        sep_token: metadata.text("sep_token")?,
+    };
+    match WordPiece::new(file.bytes_at(&vocabulary.range), options) {
+        Ok(tokenizer) => Ok(tokenizer),
+        Err(reason) => refused(format!("tokenizer wordpiece: {reason}")),
+    }
+}
+
+impl Weights {
+    fn from_file(file: &WeightsFile, config: &Config) -> Result<Self, WeightsError> {
+        let layer = |index| BertLayer::from_file(file, config, &format!("encoder.layer.{index}"));
+        Ok(Self {
+            embeddings: BertEmbeddings::from_file(file, config)?,
+            layer: (0..config.layers).map(layer).collect::<Result<_, _>>()?,
+            dense: Dense::from_file(file, config.hidden)?,
+        })
+    }
+}
+
+impl BertEmbeddings {
+    fn from_file(file: &WeightsFile, config: &Config) -> Result<Self, WeightsError> {
+        let size = config.hidden;
+        let [token_types, _] = two_dimensions(
+            &file.head,
+            "embeddings.token_type_embeddings.weight",
+            Dtype::F32,
+        )?;
+        let token_types = read_f32(
+            file,
+            "embeddings.token_type_embeddings.weight",
+            &[token_types.max(1), size],
+        )?;
+        let mut position_embeddings = read_f32(
+            file,
+            "embeddings.position_embeddings.weight",
+            &[config.max_seq_len, size],
+        )?;
+        for position in position_embeddings.chunks_exact_mut(size) {
+            for (value, token_type) in position.iter_mut().zip(&token_types) {
+                *value += token_type;
+            }
+        }
+        let words = "embeddings.word_embeddings.weight";
+        Ok(Self {
+            word_embeddings: file
+                .head
+                .tensor_of(words, Dtype::I8, &[config.vocab_size, size])?,
+            word_scales: read_f32(file, &format!("{words}.scales"), &[config.vocab_size])?,
+            position_embeddings,
+            layer_norm: LayerNorm::from_file(file, "embeddings.LayerNorm", size)?,
+        })
+    }
+}
+
+impl BertLayer {
+    fn from_file(file: &WeightsFile, config: &Config, name: &str) -> Result<Self, WeightsError> {
+        let (size, intermediate) = (config.hidden, config.intermediate);
+        let linear = |part: &str, outputs, inputs| {
+            LinearWeights::from_file(file, &format!("{name}.{part}"), outputs, inputs)
+        };
+        let layer_norm = |part: &str| LayerNorm::from_file(file, &format!("{name}.{part}"), size);
+        Ok(Self {
+            attention: BertSelfAttention {
+                query: linear("attention.self.query", size, size)?,
+                key: linear("attention.self.key", size, size)?,
+                value: linear("attention.self.value", size, size)?,
+            },
+            attention_output: BertOutput {
+                dense: linear("attention.output.dense", size, size)?,
+                layer_norm: layer_norm("attention.output.LayerNorm")?,
+            },
+            intermediate: BertIntermediate {
+                dense: linear("intermediate.dense", intermediate, size)?,
+            },
+            output: BertOutput {
+                dense: linear("output.dense", size, intermediate)?,
+                layer_norm: layer_norm("output.LayerNorm")?,
+            },
+        })
+    }
+}
+
+impl LayerNorm {
+    fn from_file(file: &WeightsFile, name: &str, size: usize) -> Result<Self, WeightsError> {
+        Ok(Self {
+            weight: read_f32(file, &format!("{name}.weight"), &[size])?,
+            bias: read_f32(file, &format!("{name}.bias"), &[size])?,
+        })
+    }
+}
