@@ -82,8 +82,10 @@ impl Attention {
         self.keys.resize(values.max(self.keys.len()), 0);
         self.values.resize(values.max(self.values.len()), 0);
         let scales = heads * padded_tokens;
-        self.key_scales.resize(scales.max(self.key_scales.len()), 0.0);
-        self.value_scales.resize(scales.max(self.value_scales.len()), 0.0);
+        self.key_scales
+            .resize(scales.max(self.key_scales.len()), 0.0);
+        self.value_scales
+            .resize(scales.max(self.value_scales.len()), 0.0);
         let scores = MAX_TILE_ROWS * padded_tokens;
         self.scores.resize(scores.max(self.scores.len()), 0.0);
         for head in 0..heads {
@@ -129,8 +131,17 @@ impl Attention {
         let panel = &mut self.keys[panel * panel_values..][..panel_values];
         let (first, second) = self.steps.split_at(self.padded_dimensions);
         let place = 2 * (token % PANEL);
-        let pairs = first.as_chunks::<2>().0.iter().zip(second.as_chunks::<2>().0);
-        for (row, (first, second)) in panel.as_chunks_mut::<{ 2 * PANEL }>().0.iter_mut().zip(pairs) {
+        let pairs = first
+            .as_chunks::<2>()
+            .0
+            .iter()
+            .zip(second.as_chunks::<2>().0);
+        for (row, (first, second)) in panel
+            .as_chunks_mut::<{ 2 * PANEL }>()
+            .0
+            .iter_mut()
+            .zip(pairs)
+        {
             row[place..][..4].copy_from_slice(&[first[0], first[1], second[0], second[1]]);
         }
     }
@@ -144,7 +155,11 @@ impl Attention {
         let panel_values = PANEL * self.padded_tokens;
         let panels = self.values[head * self.padded_dimensions * self.padded_tokens..]
             .chunks_exact_mut(panel_values);
-        let eights = first.as_chunks::<8>().0.iter().zip(second.as_chunks::<8>().0);
+        let eights = first
+            .as_chunks::<8>()
+            .0
+            .iter()
+            .zip(second.as_chunks::<8>().0);
         for (panel, (first, second)) in panels.zip(eights) {
             let (first, second) = (I16x8::load(first), I16x8::load(second));
             let (places, _) = panel[token * PANEL..][..2 * PANEL].as_chunks_mut::<8>();
@@ -193,7 +208,9 @@ impl Attention {
         let key_panel_values = PANEL * self.padded_dimensions;
         let keys = &self.keys[first_token * self.padded_dimensions..];
         let keys = keys[..padded_tokens * self.padded_dimensions].chunks_exact(key_panel_values);
-        let key_scales = self.key_scales[first_token..][..padded_tokens].as_chunks::<8>().0;
+        let key_scales = self.key_scales[first_token..][..padded_tokens]
+            .as_chunks::<8>()
+            .0;
         for (panel, (keys, scales)) in keys.zip(key_scales).enumerate() {
             let (scales, _) = scales.as_chunks::<4>();
             let scales = [F32x4::load(&scales[0]), F32x4::load(&scales[1])];
@@ -224,7 +241,8 @@ impl Attention {
 
         let value_panel_values = PANEL * padded_tokens;
         let values = &self.values[first_token * self.padded_dimensions..];
-        let values = values[..padded_tokens * self.padded_dimensions].chunks_exact(value_panel_values);
+        let values =
+            values[..padded_tokens * self.padded_dimensions].chunks_exact(value_panel_values);
         for (panel, values) in values.enumerate() {
             let first = head * self.head_dimensions + panel * PANEL;
             let width = (self.head_dimensions - panel * PANEL).min(PANEL);

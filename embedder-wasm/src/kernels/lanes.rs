@@ -267,8 +267,7 @@ pub mod plain {
         #[inline(always)]
         pub fn dot(self, other: Self) -> I32x4 {
             I32x4(array::from_fn(|lane| {
-                let product =
-                    |index: usize| i32::from(self.0[index]) * i32::from(other.0[index]);
+                let product = |index: usize| i32::from(self.0[index]) * i32::from(other.0[index]);
                 product(2 * lane).wrapping_add(product(2 * lane + 1))
             }))
         }
@@ -277,7 +276,11 @@ pub mod plain {
         #[inline(always)]
         pub fn narrow(low: I32x4, high: I32x4) -> Self {
             Self(array::from_fn(|lane| {
-                let value = if lane < 4 { low.0[lane] } else { high.0[lane - 4] };
+                let value = if lane < 4 {
+                    low.0[lane]
+                } else {
+                    high.0[lane - 4]
+                };
                 value.clamp(i32::from(i16::MIN), i32::from(i16::MAX)) as i16
             }))
         }
@@ -285,9 +288,7 @@ pub mod plain {
         /// The first four lanes of both, one by one in turn.
         #[inline(always)]
         pub fn interleave_low(self, other: Self) -> Self {
-            Self(array::from_fn(|lane| {
-                [self.0, other.0][lane % 2][lane / 2]
-            }))
+            Self(array::from_fn(|lane| [self.0, other.0][lane % 2][lane / 2]))
         }
 
         /// The last four lanes of both, one by one in turn.

@@ -12,7 +12,11 @@ pub fn layer_norm(row: &mut [f32], weight: &[f32], bias: &[f32], epsilon: f32) {
             distance * distance
         });
     let inverse_deviation = F32x4::splat(1.0 / (variance + epsilon).sqrt());
-    let parameters = weight.as_chunks::<4>().0.iter().zip(bias.as_chunks::<4>().0);
+    let parameters = weight
+        .as_chunks::<4>()
+        .0
+        .iter()
+        .zip(bias.as_chunks::<4>().0);
     for (four, (weight, bias)) in row.as_chunks_mut::<4>().0.iter_mut().zip(parameters) {
         let value = (F32x4::load(four) - mean) * inverse_deviation;
         (value * F32x4::load(weight) + F32x4::load(bias)).store(four);

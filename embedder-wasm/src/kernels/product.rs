@@ -64,7 +64,9 @@ impl Linear<'_> {
                         let value = sum.to_f32() * scale * scales[half] + bias[half];
                         match write {
                             Write::Set => value.store(&mut fours[half]),
-                            Write::Add => (F32x4::load(&fours[half]) + value).store(&mut fours[half]),
+                            Write::Add => {
+                                (F32x4::load(&fours[half]) + value).store(&mut fours[half])
+                            }
                         }
                     }
                 },

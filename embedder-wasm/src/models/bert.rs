@@ -6,7 +6,8 @@ use std::ops::Range;
 use super::info::{ModelInfo, read_aliases, read_name, read_prompts};
 use super::lexical::{LexicalPart, Sketch};
 use super::pooling::{Dense, Pooling};
-use crate::format::container::{Head, Metadata, WeightsFile};
+use super::word_pieces::{self, Framing};
+use crate::format::container::{Head, WeightsFile};
 use crate::format::{Dtype, WeightsError, refused};
 use crate::kernels::activation::Activation;
 use crate::kernels::attention::Attention;
@@ -14,23 +15,16 @@ use crate::kernels::layer_norm::layer_norm;
 use crate::kernels::norm::normalize;
 use crate::kernels::product::{Linear, PANEL, Write};
 use crate::kernels::quantised_rows::{MAX_ROW_VALUES, QuantisedRows};
-use crate::tokenizers::hashed_rows::MIN_VOCAB_SIZE;
-use crate::tokenizers::text_cleaning::CleaningOptions;
 use crate::tokenizers::token_count::TokenCount;
-use crate::tokenizers::wordpiece::{WordPiece, WordPieceOptions};
-use crate::tokenizers::words_and_stems;
+use crate::tokenizers::wordpiece::WordPiece;
 
 /// As it stands in a weights file.
 pub const ARCHITECTURE: &str = "bert";
-/// The only tokenizer of this architecture, as it stands in a weights file.
-const TOKENIZER: &str = "wordpiece";
 /// Of BERT large.
 const MAX_LAYERS: usize = 24;
 const MAX_HIDDEN: usize = 1024;
 /// One token between the two special ones.
 const MIN_SEQ_LEN: usize = 3;
-/// The lexical part reads so many words, far behind what the encoder reads.
-const LEXICAL_WORDS: usize = 8192;
 /// Of one request. They take 20 s at 27 thousand million multiply-adds a second, and Cloudflare's default limit is 30 s.
 const REQUEST_MULTIPLY_ADDS: u64 = 540_000_000_000;
 const MAX_REQUEST_TOKENS: usize = 300_000;
@@ -156,14 +150,8 @@ impl Bert {
     pub fn from_file(file: WeightsFile) -> Result<Self, WeightsError> {
         let config = Config::from_head(&file.head)?;
         let info = config.info(&file.head)?;
-        let tokenizer = read_tokenizer(&file)?;
-        if tokenizer.vocabulary_size() > config.vocab_size {
-            return refused(format!(
-                "tensor vocabulary: expected at most {} tokens, one for each row of embeddings.word_embeddings.weight, found {}",
-                config.vocab_size,
-                tokenizer.vocabulary_size()
-            ));
-        }
+        let table = "embeddings.word_embeddings.weight";
+        let tokenizer = word_pieces::read(&file, Framing::SpecialTokens, table, config.vocab_size)?;
         let weights = Weights::from_file(&file, &config)?;
         Ok(Self {
             file,
@@ -211,10 +199,7 @@ impl Bert {
         self.encode(ids, activations, semantic);
         match &self.config.lexical {
             Some(lexical) if embedding.len() > semantic_dimensions => {
-                sketch.clear();
-                words_and_stems::for_each_token(text, MIN_VOCAB_SIZE, LEXICAL_WORDS, |token| {
-                    sketch.add(token.stem_hash);
-                });
+                sketch.read(text);
                 embedding[..semantic_dimensions].copy_from_slice(semantic);
                 let idf = self.file.bytes_at(&lexical.idf);
                 lexical.put_behind(semantic_dimensions, embedding, idf, sketch);
@@ -238,7 +223,9 @@ impl Bert {
             ..
         } = self;
         let memory = Activations::for_model(memory, config);
-        weights.embeddings.embed(file, config, ids, &mut memory.hidden);
+        weights
+            .embeddings
+            .embed(file, config, ids, &mut memory.hidden);
         for (index, layer) in weights.layer.iter().enumerate() {
             let is_last = index + 1 == weights.layer.len();
             let wanted = match config.pooling {
@@ -303,15 +290,24 @@ impl BertLayer {
             let (count, values) = (hidden.len() / size, hidden.len());
             set_rows(rows, hidden, size);
             let (keys, values) = (&mut wide[..values], &mut context[..values]);
-            self.attention.key.of(file).apply(rows, count, Write::Set, keys);
-            self.attention.value.of(file).apply(rows, count, Write::Set, values);
+            self.attention
+                .key
+                .of(file)
+                .apply(rows, count, Write::Set, keys);
+            self.attention
+                .value
+                .of(file)
+                .apply(rows, count, Write::Set, values);
             attention.set_keys_and_values(index * TOKENS_AT_ONCE, keys, values);
         }
         for hidden in hidden[..wanted * size].chunks_mut(TOKENS_AT_ONCE * size) {
             let count = hidden.len() / size;
             let (queries, context) = (&mut wide[..count * size], &mut context[..count * size]);
             set_rows(rows, hidden, size);
-            self.attention.query.of(file).apply(rows, count, Write::Set, queries);
+            self.attention
+                .query
+                .of(file)
+                .apply(rows, count, Write::Set, queries);
             attention.attend(queries, context);
             set_rows(rows, context, size);
             self.attention_output.add(file, config, rows, hidden);
@@ -364,7 +360,10 @@ impl Activations {
     /// Those of the model before, where it had the same dimensions.
     fn for_model<'a>(memory: &'a mut Option<Self>, config: &Config) -> &'a mut Self {
         let dimensions = (config.hidden, config.intermediate, config.heads);
-        if memory.as_ref().is_some_and(|memory| memory.dimensions != dimensions) {
+        if memory
+            .as_ref()
+            .is_some_and(|memory| memory.dimensions != dimensions)
+        {
             *memory = None;
         }
         memory.get_or_insert_with(|| Self {
@@ -382,11 +381,15 @@ impl Config {
     fn from_head(head: &Head) -> Result<Self, WeightsError> {
         let metadata = &head.metadata;
         read_name(metadata)?;
-        if metadata.text("tokenizer")? != TOKENIZER {
-            return metadata.wrong("tokenizer", &format!("{TOKENIZER:?}"));
-        }
-        let [vocab_size, hidden] = two_dimensions(head, "embeddings.word_embeddings.weight", Dtype::I8)?;
-        check_size("embeddings.word_embeddings.weight", "hidden size", hidden, MAX_HIDDEN)?;
+        word_pieces::check_head(head, Framing::SpecialTokens)?;
+        let [vocab_size, hidden] =
+            two_dimensions(head, "embeddings.word_embeddings.weight", Dtype::I8)?;
+        check_size(
+            "embeddings.word_embeddings.weight",
+            "hidden size",
+            hidden,
+            MAX_HIDDEN,
+        )?;
         let layers = metadata.number("num_hidden_layers", 1..=MAX_LAYERS)?;
         let heads = metadata.number("num_attention_heads", 1..=hidden)?;
         if !hidden.is_multiple_of(heads) || !Attention::fits(heads, hidden / heads) {
@@ -404,7 +407,12 @@ impl Config {
                 ));
             }
         };
-        check_size(intermediate_scales, "intermediate size", intermediate, MAX_ROW_VALUES)?;
+        check_size(
+            intermediate_scales,
+            "intermediate size",
+            intermediate,
+            MAX_ROW_VALUES,
+        )?;
         let hidden_act = match metadata.text("hidden_act")? {
             "gelu" => Activation::Gelu,
             "gelu_new" => Activation::GeluNew,
@@ -415,13 +423,7 @@ impl Config {
             return metadata.wrong("pooling", &format!("one of {}", Pooling::NAMES));
         };
         let normalize = metadata.flag("normalize")?;
-        let lexical = match head.tensor("idf") {
-            None => None,
-            Some(_) if !normalize => {
-                return metadata.wrong("normalize", "\"true\", which a lexical part needs");
-            }
-            Some(_) => Some(LexicalPart::from_head(head)?),
-        };
+        let lexical = LexicalPart::from_head_if_there(head, normalize)?;
         Ok(Self {
             vocab_size,
             hidden,
@@ -429,11 +431,7 @@ impl Config {
             layers,
             heads,
             hidden_act,
-            layer_norm_eps: metadata.real(
-                "layer_norm_eps",
-                0.0..=1.0,
-                "a number from 0 to 1",
-            )?,
+            layer_norm_eps: metadata.real("layer_norm_eps", 0.0..=1.0, "a number from 0 to 1")?,
             max_seq_len: metadata.number("max_seq_len", MIN_SEQ_LEN..=MAX_ROW_VALUES)?,
             pooling,
             semantic_dimensions: Dense::dimensions(head)?.unwrap_or(hidden),
@@ -451,7 +449,7 @@ impl Config {
         Ok(ModelInfo {
             name: read_name(&head.metadata)?,
             architecture: ARCHITECTURE,
-            tokenizer: TOKENIZER,
+            tokenizer: word_pieces::TOKENIZER,
             dtype: Dtype::I8.name(),
             dimensions,
             semantic_dimensions: self.semantic_dimensions,
@@ -485,34 +483,6 @@ fn check_size(tensor: &str, name: &str, size: usize, most: usize) -> Result<(), 
         ));
     }
     Ok(())
-}
-
-fn read_tokenizer(file: &WeightsFile) -> Result<WordPiece, WeightsError> {
-    let metadata: &Metadata = &file.head.metadata;
-    let vocabulary = file.head.needed_tensor("vocabulary")?;
-    if vocabulary.dtype != Dtype::U8 || vocabulary.shape.len() != 1 {
-        return refused(format!(
-            "tensor vocabulary: expected U8 of the shape [bytes], found {} {:?}",
-            vocabulary.dtype, vocabulary.shape
-        ));
-    }
-    let options = WordPieceOptions {
-        cleaning: CleaningOptions {
-            clean_text: metadata.flag("clean_text")?,
-            chinese_chars: metadata.flag("chinese_chars")?,
-            strip_accents: metadata.flag("strip_accents")?,
-            lower_case: metadata.flag("lower_case")?,
-        },
-        unknown_token: metadata.text("unknown_token")?,
-        continuing_prefix: metadata.text("continuing_prefix")?,
-        max_word_characters: metadata.number("max_word_characters", 1..=usize::MAX)?,
-        cls_token: metadata.text("cls_token")?,
-        sep_token: metadata.text("sep_token")?,
-    };
-    match WordPiece::new(file.bytes_at(&vocabulary.range), options) {
-        Ok(tokenizer) => Ok(tokenizer),
-        Err(reason) => refused(format!("tokenizer wordpiece: {reason}")),
-    }
 }
 
 impl Weights {
@@ -551,7 +521,9 @@ impl BertEmbeddings {
         }
         let words = "embeddings.word_embeddings.weight";
         Ok(Self {
-            word_embeddings: file.head.tensor_of(words, Dtype::I8, &[config.vocab_size, size])?,
+            word_embeddings: file
+                .head
+                .tensor_of(words, Dtype::I8, &[config.vocab_size, size])?,
             word_scales: read_f32(file, &format!("{words}.scales"), &[config.vocab_size])?,
             position_embeddings,
             layer_norm: LayerNorm::from_file(file, "embeddings.LayerNorm", size)?,
@@ -619,5 +591,8 @@ impl LayerNorm {
 fn read_f32(file: &WeightsFile, name: &str, shape: &[usize]) -> Result<Vec<f32>, WeightsError> {
     let (values, _) = file.tensor_of(name, Dtype::F32, shape)?.as_chunks::<4>();
     file.check_magnitudes(name, *shape.last().unwrap_or(&1))?;
-    Ok(values.iter().map(|value| f32::from_le_bytes(*value)).collect())
+    Ok(values
+        .iter()
+        .map(|value| f32::from_le_bytes(*value))
+        .collect())
 }

@@ -60,7 +60,9 @@ impl Dense {
         }
         let scales = head.needed_tensor(&format!("{NAME}.weight.scales"))?;
         match scales.shape[..] {
-            [outputs] if (PANEL..=MAX_ROW_VALUES).contains(&outputs) && outputs.is_multiple_of(PANEL) => {
+            [outputs]
+                if (PANEL..=MAX_ROW_VALUES).contains(&outputs) && outputs.is_multiple_of(PANEL) =>
+            {
                 Ok(Some(outputs))
             }
             ref shape => refused(format!(
