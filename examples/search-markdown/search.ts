@@ -23,6 +23,10 @@ const TEXTS_PER_REQUEST = 64;
 const PASSAGE_WORDS = 80;
 /** Shorter ones are joined with the next: the vector of few words is near to many questions that they do not answer. */
 const STUB_WORDS = 12;
+/** Less prose than this beside a block of code, and the code is embedded with it. */
+const FEWEST_PROSE_WORDS = 8;
+/** Passages asked for to have one section to show: a section may have several near ones. */
+const PASSAGES_PER_SECTION = 4;
 const SHOWN_CHARACTERS = 240;
 
 export interface Passage {
@@ -37,7 +41,7 @@ export interface Passage {
 
 export interface Choice {
   model: string;
-  /** undefined: as many as the model gives by itself. */
+  /** undefined: the meaning part alone where the endpoint says how long that is, otherwise the model's own number. */
   dimensions: number | undefined;
 }
 
@@ -102,10 +106,7 @@ export async function indexFolder(folder: string, indexFile: string, endpoint: E
   try {
     for (let start = 0; start < passages.length; start += TEXTS_PER_REQUEST) {
       const batch = passages.slice(start, start + TEXTS_PER_REQUEST);
-      const answer = await endpoint.embed(
-        batch.map(({ heading, text }) => `${heading}\n${text}`),
-        "document",
-      );
+      const answer = await endpoint.embed(batch.map(embeddedText), "document");
       version ??= answer.version;
       if (answer.version !== version) {
         throw new UserError(
@@ -142,41 +143,65 @@ async function ask(question: string, indexFile: string, top: number): Promise<vo
   }
 }
 
+/** The headings often hold the words that people search for. Code says little of what it is for. */
+export function embeddedText({ heading, text }: Passage): string {
+  const prose = text.replace(/^ {0,3}(`{3,}|~{3,})[^]*?(?:^ {0,3}\1.*$|$(?![^]))/gm, "").trim();
+  return `${heading}\n${wordCount([prose]) >= FEWEST_PROSE_WORDS ? prose : text}`;
+}
+
 export interface Found extends Passage {
   similarity: number;
 }
 
-/** The passages that are nearest to the question, best first. */
+/** The sections that are nearest to the question, best first, each with its nearest passage. */
 export async function find(
   question: string,
   index: Index,
   endpoint: Endpoint,
   top: number,
 ): Promise<Found[]> {
-  const { vectors, version } = await endpoint.embed([question], "query");
-  if (isZero(vectors[0]!))
-    throw new UserError("the question has no word in it, and so no embedding that could be compared");
+  const { vectors, version } = await endpoint.embed([question], "query").catch((error: unknown) => {
+    // Another model may not have as many dimensions as the index, and then refuses.
+    const version = error instanceof OpenAI.APIError ? error.headers?.get("x-model-version") : undefined;
+    if (!version || version === index.version) throw error;
+    return { vectors: [], version };
+  });
   if (version !== index.version) {
     throw new UserError(
       `${index.path} was made with weights ${index.version}, and ${endpoint.baseURL} now serves ${version}. ` +
         "Their vectors cannot be compared: run `search.ts index <folder>` again.",
     );
   }
+  if (isZero(vectors[0]!))
+    throw new UserError("the question has no word in it, and so no embedding that could be compared");
   const rows = index.database
     .prepare(
       `SELECT file, line, heading, sections, text, 1 - distance AS similarity
        FROM (SELECT rowid, distance FROM vectors WHERE embedding MATCH ? AND k = ?)
        JOIN passages ON passages.id = rowid ORDER BY distance`,
     )
-    .all(bytesOf(vectors[0]!), BigInt(top)) as (Omit<Found, "sections"> & { sections: string })[];
-  return rows.map((row) => ({ ...row, sections: row.sections.split("\n") }));
+    .all(bytesOf(vectors[0]!), BigInt(top * PASSAGES_PER_SECTION)) as (Omit<Found, "sections"> & {
+    sections: string;
+  })[];
+  const best = new Map<string, Found>();
+  for (const row of rows) {
+    const section = `${row.file}\n${row.heading}`;
+    if (!best.has(section)) best.set(section, { ...row, sections: row.sections.split("\n") });
+  }
+  return [...best.values()].slice(0, top);
 }
 
 // --------------------------------------------------------------------------------------------- the endpoint
 
+/** What an entry of GET /v1/models says beyond OpenAI's fields; another endpoint's says nothing of it. */
+interface ModelFacts {
+  architecture?: string;
+  semantic_dimensions?: number;
+}
+
 export class Endpoint {
   readonly #client: OpenAI;
-  #hasPrompts: Promise<boolean> | undefined;
+  #facts: Promise<ModelFacts> | undefined;
 
   constructor(
     readonly baseURL: string,
@@ -189,14 +214,16 @@ export class Endpoint {
     input: string[],
     inputType: "query" | "document",
   ): Promise<{ vectors: Float32Array[]; version: string }> {
-    this.#hasPrompts ??= this.#servesTransformer();
+    const { architecture = "static", semantic_dimensions } = await (this.#facts ??= this.#modelFacts());
+    const dimensions = this.choice.dimensions ?? semantic_dimensions;
     const { data, response } = await this.#client.embeddings
       .create({
         model: this.choice.model,
         input,
-        ...(this.choice.dimensions === undefined ? {} : { dimensions: this.choice.dimensions }),
+        ...(dimensions === undefined ? {} : { dimensions }),
         // Some transformers were taught with words before each question and each document; the Worker knows them.
-        ...((await this.#hasPrompts) ? { input_type: inputType } : {}),
+        // Other endpoints may refuse fields that they do not know.
+        ...(architecture === "static" ? {} : { input_type: inputType }),
       })
       .withResponse();
     return {
@@ -205,15 +232,13 @@ export class Endpoint {
     };
   }
 
-  /** Other endpoints list no architecture, and may refuse fields that they do not know. */
-  async #servesTransformer(): Promise<boolean> {
+  async #modelFacts(): Promise<ModelFacts> {
     try {
       const { data } = await this.#client.models.list();
-      const model = data.find(({ id }) => id === this.choice.model) as { architecture?: string } | undefined;
-      return model?.architecture !== undefined && model.architecture !== "static";
+      return (data.find(({ id }) => id === this.choice.model) ?? {}) as ModelFacts;
     } catch (error) {
       if (error instanceof OpenAI.APIConnectionError) throw error;
-      return false;
+      return {};
     }
   }
 }
@@ -281,7 +306,7 @@ export function passagesOf(file: string, markdown: string): Passage[] {
       const startsPart = fence === undefined && /^\s*(?:$|[-*+] |\d+[.)] )/.test(line);
       if (startsPart && wordCount(lines) >= PASSAGE_WORDS) finish(i + 1);
       // A list of links into this page says where something stands, not what it is.
-      if (fence === undefined && /^\s*(?:[-*+]|\d+[.)])\s*\[[^\]]*\]\(#[^)]*\)\s*$/.test(line)) lines.push("");
+      if (fence === undefined && /^\s*(?:[-*+]|\d+[.)])\s*\[.*\]\(#[^)]*\)\s*$/.test(line)) lines.push("");
       else lines.push(fence === undefined ? withoutMarks(line) : line);
     });
   finish(0);
@@ -310,8 +335,7 @@ function withoutHtml(markdown: string): string {
 function withoutMarks(line: string): string {
   return line
     .replace(/!\[[^\]]*\](?:\([^)]*\)|\[[^\]]*\])/g, "")
-    .replace(/\[([^\]]*)\]\([^)]*\)/g, "$1")
-    .replace(/\[([^\]]+)\]\[[^\]]*\]/g, "$1")
+    .replace(/\[([^\]]*)\](?:\([^)]*\)|\[[^\]]*\])/g, "$1")
     .replace(/^\s*\[[^\]]+\]:\s*\S+.*$/, "")
     .replace(/\{#[\w-]+\}/g, "")
     .trimEnd();
