@@ -7,7 +7,8 @@ use super::info::{ModelInfo, read_aliases, read_name, read_prompts};
 use super::lexical::{LexicalPart, Sketch};
 use super::linear_weights::{LinearWeights, read_f32};
 use super::pooling::{Dense, Pooling};
-use crate::format::container::{Head, Metadata, WeightsFile};
+use super::word_pieces::{self, Framing};
+use crate::format::container::{Head, WeightsFile};
 use crate::format::{Dtype, WeightsError, refused};
 use crate::kernels::activation::Activation;
 use crate::kernels::attention::Attention;
@@ -15,23 +16,16 @@ use crate::kernels::layer_norm::layer_norm;
 use crate::kernels::norm::normalize;
 use crate::kernels::product::{PANEL, Write};
 use crate::kernels::quantised_rows::{MAX_ROW_VALUES, QuantisedRows};
-use crate::tokenizers::hashed_rows::MIN_VOCAB_SIZE;
-use crate::tokenizers::text_cleaning::CleaningOptions;
 use crate::tokenizers::token_count::TokenCount;
-use crate::tokenizers::wordpiece::{WordPiece, WordPieceOptions};
-use crate::tokenizers::words_and_stems;
+use crate::tokenizers::wordpiece::WordPiece;
 
 /// As it stands in a weights file.
 pub const ARCHITECTURE: &str = "bert";
-/// The only tokenizer of this architecture, as it stands in a weights file.
-const TOKENIZER: &str = "wordpiece";
 /// Of BERT large.
 const MAX_LAYERS: usize = 24;
 const MAX_HIDDEN: usize = 1024;
 /// One token between the two special ones.
 const MIN_SEQ_LEN: usize = 3;
-/// The lexical part reads so many words, far behind what the encoder reads.
-const LEXICAL_WORDS: usize = 8192;
 /// Of one request. They take 20 s at 27 thousand million multiply-adds a second, and Cloudflare's default limit is 30 s.
 const REQUEST_MULTIPLY_ADDS: u64 = 540_000_000_000;
 const MAX_REQUEST_TOKENS: usize = 300_000;
@@ -147,14 +141,8 @@ impl Bert {
     pub fn from_file(file: WeightsFile) -> Result<Self, WeightsError> {
         let config = Config::from_head(&file.head)?;
         let info = config.info(&file.head)?;
-        let tokenizer = read_tokenizer(&file)?;
-        if tokenizer.vocabulary_size() > config.vocab_size {
-            return refused(format!(
-                "tensor vocabulary: expected at most {} tokens, one for each row of embeddings.word_embeddings.weight, found {}",
-                config.vocab_size,
-                tokenizer.vocabulary_size()
-            ));
-        }
+        let table = "embeddings.word_embeddings.weight";
+        let tokenizer = word_pieces::read(&file, Framing::SpecialTokens, table, config.vocab_size)?;
         let weights = Weights::from_file(&file, &config)?;
         Ok(Self {
             file,
@@ -202,10 +190,7 @@ impl Bert {
         self.encode(ids, activations, semantic);
         match &self.config.lexical {
             Some(lexical) if embedding.len() > semantic_dimensions => {
-                sketch.clear();
-                words_and_stems::for_each_token(text, MIN_VOCAB_SIZE, LEXICAL_WORDS, |token| {
-                    sketch.add(token.stem_hash);
-                });
+                sketch.read(text);
                 embedding[..semantic_dimensions].copy_from_slice(semantic);
                 let idf = self.file.bytes_at(&lexical.idf);
                 lexical.put_behind(semantic_dimensions, embedding, idf, sketch);
@@ -376,9 +361,7 @@ impl Config {
     fn from_head(head: &Head) -> Result<Self, WeightsError> {
         let metadata = &head.metadata;
         read_name(metadata)?;
-        if metadata.text("tokenizer")? != TOKENIZER {
-            return metadata.wrong("tokenizer", &format!("{TOKENIZER:?}"));
-        }
+        word_pieces::check_head(head, Framing::SpecialTokens)?;
         let [vocab_size, hidden] =
             two_dimensions(head, "embeddings.word_embeddings.weight", Dtype::I8)?;
         check_size(
@@ -420,13 +403,7 @@ impl Config {
             return metadata.wrong("pooling", &format!("one of {}", Pooling::NAMES));
         };
         let normalize = metadata.flag("normalize")?;
-        let lexical = match head.tensor("idf") {
-            None => None,
-            Some(_) if !normalize => {
-                return metadata.wrong("normalize", "\"true\", which a lexical part needs");
-            }
-            Some(_) => Some(LexicalPart::from_head(head)?),
-        };
+        let lexical = LexicalPart::from_head_if_there(head, normalize)?;
         Ok(Self {
             vocab_size,
             hidden,
@@ -452,7 +429,7 @@ impl Config {
         Ok(ModelInfo {
             name: read_name(&head.metadata)?,
             architecture: ARCHITECTURE,
-            tokenizer: TOKENIZER,
+            tokenizer: word_pieces::TOKENIZER,
             dtype: Dtype::I8.name(),
             dimensions,
             semantic_dimensions: self.semantic_dimensions,
@@ -486,34 +463,6 @@ fn check_size(tensor: &str, name: &str, size: usize, most: usize) -> Result<(), 
         ));
     }
     Ok(())
-}
-
-fn read_tokenizer(file: &WeightsFile) -> Result<WordPiece, WeightsError> {
-    let metadata: &Metadata = &file.head.metadata;
-    let vocabulary = file.head.needed_tensor("vocabulary")?;
-    if vocabulary.dtype != Dtype::U8 || vocabulary.shape.len() != 1 {
-        return refused(format!(
-            "tensor vocabulary: expected U8 of the shape [bytes], found {} {:?}",
-            vocabulary.dtype, vocabulary.shape
-        ));
-    }
-    let options = WordPieceOptions {
-        cleaning: CleaningOptions {
-            clean_text: metadata.flag("clean_text")?,
-            chinese_chars: metadata.flag("chinese_chars")?,
-            strip_accents: metadata.flag("strip_accents")?,
-            lower_case: metadata.flag("lower_case")?,
-        },
-        unknown_token: metadata.text("unknown_token")?,
-        continuing_prefix: metadata.text("continuing_prefix")?,
-        max_word_characters: metadata.number("max_word_characters", 1..=usize::MAX)?,
-        cls_token: metadata.text("cls_token")?,
-        sep_token: metadata.text("sep_token")?,
-    };
-    match WordPiece::new(file.bytes_at(&vocabulary.range), options) {
-        Ok(tokenizer) => Ok(tokenizer),
-        Err(reason) => refused(format!("tokenizer wordpiece: {reason}")),
-    }
 }
 
 impl Weights {

@@ -71,6 +71,11 @@ impl WordPiece {
         self.vocabulary.ends.len()
     }
 
+    /// The id of the unknown token.
+    pub fn unknown(&self) -> u32 {
+        self.unknown
+    }
+
     /// Replaces `ids` by those of a text, at most `max_tokens` (2 or more) with the special ones, and
     /// returns how many the whole text has.
     pub fn encode(&self, text: &str, max_tokens: usize, ids: &mut Vec<u32>) -> usize {
@@ -94,7 +99,8 @@ impl WordPiece {
         tokens
     }
 
-    fn for_each_piece(&self, text: &str, mut piece: impl FnMut(u32)) {
+    /// Calls `piece` with the id of each piece of a text, without special tokens.
+    pub fn for_each_piece(&self, text: &str, mut piece: impl FnMut(u32)) {
         let mut pieces = Pieces::default();
         self.cleaner.for_each_word(text, |word| match word {
             Word::Text(word) => match self.vocabulary.find(hash(START, word), &[], word) {
