@@ -9,9 +9,9 @@ import { drain, MAX_BODY_BYTES, readBody } from "./worker/body";
 import { ClientLeft, embedAsJson } from "./worker/embed";
 import { ApiError, ERRORS, quoted } from "./worker/errors";
 import { log } from "./worker/log";
-import { defaultVersion, loadModel, modelNamed, servedModels } from "./worker/models";
+import { defaultVersion, knownModels, loadModel, modelNamed, servedModels } from "./worker/models";
 import type { ModelBindings, ServedModel } from "./worker/models";
-import { checkContentType, MAX_TEXTS, parseEmbeddingsRequest, parseJson } from "./worker/request";
+import { checkContentType, isText, MAX_TEXTS, parseEmbeddingsRequest, parseJson } from "./worker/request";
 import { textsOfInput } from "./worker/token-ids";
 import { canonicalUrl, hintFor } from "./worker/unknown-url";
 
@@ -233,8 +233,9 @@ async function createEmbeddings(context: Context): Promise<Response> {
     ...options
   } = parseEmbeddingsRequest(parseJson(body), context.modelInPath);
   sizes.inputs = input.length;
-  const texts = await textsOfInput(input, MAX_BODY_BYTES, env, ctx);
-  const models = await servedModels(env, ctx);
+  // Token ids need their table; text, which is what most people send, does not wait for it.
+  const texts = isText(input) ? input : await textsOfInput(input, MAX_BODY_BYTES, env, ctx);
+  const models = knownModels(env) ?? (await servedModels(env, ctx));
   // Clients with a fixed name get the default.
   const served = (context.served = modelNamed(models, modelName) ?? models[0]!);
   const isAbandoned = (): boolean => request.signal.aborted;

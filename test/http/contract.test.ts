@@ -159,7 +159,8 @@ const REFUSALS: Refusal[] = [
     body: { model: "m", input: ["a ".repeat(300_000), "b c"] },
     code: "max_tokens_per_request",
     param: "input",
-    message: "'input' may hold at most 300000 tokens in one request; got 300002.",
+    message:
+      "'input' may hold at most 300000 tokens in one request; got 300002. Send fewer texts at once: chunk_size in LangChain for Python, batchSize in LangChain.js, embed_batch_size in LlamaIndex.",
   },
   // token ids
   {
