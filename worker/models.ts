@@ -50,6 +50,8 @@ export interface CatalogueEntry {
 /** A name that is served. */
 export interface ServedModel {
   name: string;
+  /** The name as it is compared. */
+  comparableName: string;
   key: string;
   /** The first 12 hex digits of the SHA-256 of the weights file, or "unknown". */
   version: string;
@@ -95,7 +97,7 @@ export function knownModels(env: ModelBindings): ServedModel[] | undefined {
  */
 export function modelNamed(models: ServedModel[], name: string): ServedModel | undefined {
   const wanted = comparable(name);
-  return models.find((model) => comparable(model.name) === wanted);
+  return models.find(({ comparableName }) => comparableName === wanted);
 }
 
 /** Of the default model, without loading anything. */
@@ -154,6 +156,7 @@ function servedBy(entry: CatalogueEntry, env: ModelBindings): ServedModel {
   const { name, key, sha256, dimensions, maxDimensions, maxInputTokens, dtype } = entry;
   return {
     name,
+    comparableName: comparable(name),
     key,
     version: sha256.slice(0, 12),
     dimensions,
@@ -169,6 +172,7 @@ function servedByFile(info: ModelInfo, key: string, version: string, env: ModelB
   const names: [string, number][] = [[info.name, info.dimensions], ...Object.entries(info.aliases)];
   return names.map(([name, dimensions]) => ({
     name,
+    comparableName: comparable(name),
     key,
     version,
     dimensions,

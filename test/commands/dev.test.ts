@@ -1,6 +1,7 @@
 // `npm run dev` as a person runs it, in a copy of the project.
 import assert from "node:assert/strict";
 import { execFile, spawn } from "node:child_process";
+import { writeFileSync } from "node:fs";
 import { createServer as createHttpServer } from "node:http";
 import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -8,6 +9,7 @@ import { test } from "node:test";
 import { promisify } from "node:util";
 import { PROJECT_ROOT } from "../../scripts/lib/project.js";
 import { announcement } from "../../scripts/dev.js";
+import { namedWeights } from "../lib/weights.js";
 import { copyProject } from "./project-copy.js";
 
 const DEV_SCRIPT = join(PROJECT_ROOT, "scripts", "dev.ts");
@@ -15,6 +17,8 @@ const READY_TIMEOUT_MILLISECONDS = 120_000;
 
 test("npm run dev seeds the local KV and prints a curl line that works; the end of it frees the port", async () => {
   const project = copyProject();
+  const second = namedWeights({ name: "second", vocabSize: 16, dimensions: 6 });
+  writeFileSync(join(project.folder, "model", "second.bin"), second);
   const port = await freePort();
   // In a process group of its own, so that a signal reaches all of it, as Ctrl+C does.
   const child = spawn("npm", ["run", "dev", "--", "--port", String(port)], {
@@ -43,12 +47,29 @@ test("npm run dev seeds the local KV and prints a curl line that works; the end 
     assert.equal(answer.data[0]?.embedding.length, 4);
     assert.equal(answer.usage.prompt_tokens, 4);
 
-    const second = await promisify(execFile)("npm", ["run", "dev", "--", "--port", String(port)], {
+    const models = (await (await fetch(`http://localhost:${port}/v1/models`)).json()) as {
+      data: { id: string }[];
+    };
+    assert.deepEqual(
+      models.data.map(({ id }) => id),
+      ["embeddings-worker", "second"],
+      "every shipped file is served",
+    );
+    const ofSecond = await fetch(`http://localhost:${port}/v1/embeddings`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ model: "second", input: "hello" }),
+    });
+    assert.equal(ofSecond.headers.get("x-model"), "second");
+    const { data } = (await ofSecond.json()) as { data: { embedding: number[] }[] };
+    assert.equal(data[0]?.embedding.length, 6);
+
+    const again = await promisify(execFile)("npm", ["run", "dev", "--", "--port", String(port)], {
       cwd: project.folder,
       env: project.environment,
     }).catch((error: { stderr: string }) => error);
     assert.match(
-      second.stderr,
+      again.stderr,
       new RegExp(
         `error: port ${port} is in use: end what listens there, or run \`npm run dev -- --port ${port + 1}\``,
       ),

@@ -22,14 +22,18 @@ describe("npm run try", () => {
   let server: Server;
   let url: string;
   let refusal: { status: number; body: string } | undefined;
-  const requests: { input: string | string[]; encoding_format: string; authorization: string | undefined }[] =
-    [];
+  const requests: {
+    model: string;
+    input: string | string[];
+    encoding_format: string;
+    authorization: string | undefined;
+  }[] = [];
 
   before(async () => {
     server = createServer(async (request, response) => {
       let text = "";
       for await (const chunk of request) text += chunk;
-      const body = JSON.parse(text) as { input: string | string[]; encoding_format: string };
+      const body = JSON.parse(text) as { model: string; input: string | string[]; encoding_format: string };
       requests.push({ ...body, authorization: request.headers.authorization });
       if (refusal !== undefined) {
         response.writeHead(refusal.status).end(refusal.body);
@@ -42,6 +46,7 @@ describe("npm run try", () => {
         index,
       }));
       response.setHeader("x-model-version", "0123456789ab");
+      if (body.model === "another-model") response.setHeader("x-model", body.model);
       response.end(
         JSON.stringify({ object: "list", data, model: "m", usage: { prompt_tokens: 7, total_tokens: 7 } }),
       );
@@ -102,6 +107,18 @@ describe("npm run try", () => {
       requests.map(({ authorization }) => authorization),
       ["Bearer sk-test"],
     );
+  });
+
+  test("sends the payloads to the model that is named, and prints which one answered", async () => {
+    requests.length = 0;
+    const payload = join(PROJECT_ROOT, "test", "payloads", "single.json");
+    const { exitCode, output } = await tryWith([url, "--model", "another-model", payload]);
+    assert.equal(exitCode, 0, output);
+    assert.deepEqual(
+      requests.map(({ model }) => model),
+      ["another-model"],
+    );
+    assert.match(output, /\d+ ms, another-model, version 0123456789ab, /);
   });
 
   test("the token ids of one text are one text, and a payload that is no object is refused", async () => {

@@ -19,8 +19,8 @@ export interface ServiceOptions {
   models?: Uint8Array[];
   /** The KV entry's metadata, as `npm run seed` and `npm run deploy` write it. */
   metadata?: { length: number; sha256: string };
-  /** MODEL_KEY, API_KEY, MODELS. */
-  bindings?: Record<string, string>;
+  /** MODEL_KEY, API_KEY, MODELS, MAX_REQUEST_TOKENS. */
+  bindings?: Record<string, string | object>;
   /** Answers in the place of KV: see test/faulty-kv.js for what its answers mean. */
   kv?: (request: Request) => Response | Promise<Response>;
   /** RATE_LIMITER: requests allowed in ten seconds. */
@@ -50,7 +50,7 @@ export interface Service {
 export async function startService(options: ServiceOptions = {}): Promise<Service> {
   const miniflare = new Miniflare(await miniflareOptions(options));
   const url = (await miniflare.ready).origin;
-  const key = options.bindings?.["MODEL_KEY"] ?? "model-weights";
+  const key = String(options.bindings?.["MODEL_KEY"] ?? "model-weights");
   if (options.models !== undefined) {
     const namespace = await miniflare.getKVNamespace("EMBEDDINGS_MODEL", "embeddings-worker");
     for (const file of options.models) {

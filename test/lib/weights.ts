@@ -75,10 +75,11 @@ export interface NamedTable {
   dimensions: number;
   /** Further names, each with its default dimensions. */
   aliases?: Record<string, number>;
+  prompts?: { query_prompt?: string; document_prompt?: string };
 }
 
 /** A static model with a name of its own: rows of I8, no two of them the same. */
-export function namedWeights({ name, vocabSize, dimensions, aliases }: NamedTable): Uint8Array {
+export function namedWeights({ name, vocabSize, dimensions, aliases, prompts }: NamedTable): Uint8Array {
   const values = vocabSize * dimensions;
   const rows = Int8Array.from({ length: values }, (_, i) => ((i * 37 + Math.floor(i / 251)) % 255) - 127);
   return safetensors(
@@ -96,6 +97,7 @@ export function namedWeights({ name, vocabSize, dimensions, aliases }: NamedTabl
       max_seq_len: "64",
       normalize: "true",
       ...(aliases !== undefined && { aliases: JSON.stringify(aliases) }),
+      ...prompts,
     },
   );
 }

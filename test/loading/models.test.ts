@@ -140,6 +140,66 @@ describe("which model answers", () => {
   });
 });
 
+describe("a model with words of its own for questions", () => {
+  const weights = namedWeights({
+    name: "asked",
+    vocabSize: 64,
+    dimensions: 8,
+    prompts: { query_prompt: "a question: " },
+  });
+
+  it("reads them before each text that is one, and nothing before other texts", () =>
+    withService({ weights }, async (service) => {
+      const embed = async (input: string[], input_type?: string) => {
+        const body = { model: "asked", input, input_type, encoding_format: "base64" };
+        const answer = await service.embed(body);
+        const { usage } = (await answer.clone().json()) as { usage: { prompt_tokens: number } };
+        return { vectors: await vectorsOf(answer), tokens: usage.prompt_tokens };
+      };
+      const plain = await embed(TEXTS);
+      const asked = await embed(TEXTS, "query");
+      assert.deepEqual(asked, await embed(TEXTS.map((text) => `a question: ${text}`)));
+      assert.equal(asked.tokens, plain.tokens + 2 * TEXTS.length);
+      assert.notDeepEqual(asked.vectors, plain.vectors);
+      assert.deepEqual(await embed(TEXTS, "document"), plain);
+    }));
+});
+
+describe("MAX_REQUEST_TOKENS", () => {
+  const catalogue = catalogueFor([FIRST, SECOND]);
+  const withTransformer = catalogue.map((entry, i) => (i === 0 ? entry : { ...entry, architecture: "bert" }));
+  const MODELS = withTransformer;
+
+  it("takes the place of a transformer's limit, and of no static model's", () => {
+    const { kv } = kvWith([FIRST, SECOND]);
+    return withService({ kv, bindings: { MODELS, MAX_REQUEST_TOKENS: "4" } }, async (service) => {
+      const { data } = (await (await service.fetch("/v1/models")).json()) as {
+        data: { max_tokens_per_request: number }[];
+      };
+      assert.deepEqual(
+        data.map(({ max_tokens_per_request }) => max_tokens_per_request),
+        [300_000, 4, 4],
+      );
+      const input = ["one two three", "four five"];
+      assert.equal((await service.embed({ model: "first-model", input })).status, 200);
+      const refused = await service.embed({ model: "second", input });
+      assert.equal(refused.status, 400);
+      assert.equal(await messageOf(refused), "'input' may hold at most 4 tokens in one request; got 5.");
+      assert.equal((await service.embed({ model: "second", input: "one two three four" })).status, 200);
+    });
+  });
+
+  it("that is no number is a 503 that says so", () =>
+    withService({ bindings: { MODELS, MAX_REQUEST_TOKENS: "many" } }, async (service) => {
+      const response = await ask(service, "second");
+      assert.equal(response.status, 503);
+      assert.equal(
+        await messageOf(response),
+        "The model is not available. The variable MAX_REQUEST_TOKENS must be a positive integer; got 'many'. Try again.",
+      );
+    }));
+});
+
 describe("the catalogue", () => {
   it("tells about all models, though KV fails", () =>
     withService(
