@@ -325,7 +325,9 @@ async function serveAsset(context: Context, path: string): Promise<Response> {
   if (asset !== undefined && asset.status !== 404) {
     return respond(context, asset.body, asset.status, Object.fromEntries(asset.headers));
   }
-  const hint = hintFor(path, new URL(request.url).origin);
+  // Not by `new URL`, which throws for some hosts that workerd takes.
+  const origin = /^[^:]+:\/\/[^/?#]*/.exec(request.url)?.[0] ?? "";
+  const hint = hintFor(path, origin);
   throw new ApiError("unknown_url", `Unknown request URL: ${request.method} ${path}.${hint && ` ${hint}`}`);
 }
 

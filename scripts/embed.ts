@@ -19,7 +19,10 @@ const DEFAULT_CONCURRENCY = 4;
 const DEFAULT_BATCH = 128;
 const MAX_BATCH = 2048;
 const MAX_CONCURRENCY = 64;
-/** npm, tsx and the terminal may each send the same Ctrl+C. */
+/**
+ * npm and the terminal may each send the same Ctrl+C. (The command is not run by tsx, which kills what does not react to
+ * a signal at once, but by node.)
+ */
 const SAME_SIGNAL_MILLISECONDS = 1_000;
 const EXIT_STOPPED = 130;
 const LISTED_ROWS = 10;

@@ -27,7 +27,7 @@ export function contentEncodingOf(header: string | null): "identity" | "gzip" {
 /**
  * What an upload holds, in pieces of at most 64 KiB, each made when it is asked for. DecompressionStream takes in all
  * that it is given and keeps what came out until it is read, however much that is: it is given a slice at a time, so
- * that who counts the pieces and stops has never paid for more than one slice too many.
+ * that whoever counts the pieces and stops has never paid for more than one slice too many.
  */
 export async function* gunzipped(upload: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void> {
   const { readable, writable } = new DecompressionStream("gzip");
@@ -35,17 +35,15 @@ export async function* gunzipped(upload: AsyncIterable<Uint8Array>): AsyncGenera
   const reader = readable.getReader({ mode: "byob" });
   let next = readPiece(reader);
   try {
-    for await (const chunk of upload) {
-      for (let start = 0; start < chunk.byteLength; start += SLICE_BYTES) {
-        await writer.write(chunk.subarray(start, start + SLICE_BYTES));
-        for (;;) {
-          // What came out of the slice is there by the next turn. A slice may also give nothing.
-          await scheduler.wait(0);
-          const piece = next.settled;
-          if (piece === undefined || piece.done) break;
-          next = readPiece(reader);
-          yield piece.value;
-        }
+    for await (const slice of slicesOf(upload)) {
+      await writer.write(slice);
+      for (;;) {
+        // What came out of the slice is there by the next turn. A slice may also give nothing.
+        await scheduler.wait(0);
+        const piece = next.settled;
+        if (piece === undefined || piece.done) break;
+        next = readPiece(reader);
+        yield piece.value;
       }
     }
     await writer.close();
@@ -60,6 +58,24 @@ export async function* gunzipped(upload: AsyncIterable<Uint8Array>): AsyncGenera
     next.result.catch(() => {});
     await Promise.all([writer.abort(), reader.cancel()]).catch(() => {});
   }
+}
+
+/** All of the same size but the last: an upload may come in a byte at a time. A slice is overwritten by the next. */
+async function* slicesOf(upload: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void> {
+  const slice = new Uint8Array(SLICE_BYTES);
+  let filled = 0;
+  for await (const chunk of upload) {
+    for (let start = 0; start < chunk.byteLength;) {
+      const part = chunk.subarray(start, start + SLICE_BYTES - filled);
+      slice.set(part, filled);
+      filled += part.byteLength;
+      start += part.byteLength;
+      if (filled < SLICE_BYTES) continue;
+      yield slice;
+      filled = 0;
+    }
+  }
+  if (filled > 0) yield slice.subarray(0, filled);
 }
 
 interface Piece {

@@ -414,7 +414,7 @@ describe("npm run embed, stopped half-way", () => {
       }));
   }
 
-  it("by Ctrl+C in a terminal, where npm, tsx and the command all get it: the same", () =>
+  it("by Ctrl+C in a terminal, where npm and the command both get it: the same", () =>
     withEndpoint(async (endpoint) => {
       const path = file("terminal.txt", texts.join("\n"));
       endpoint.milliseconds = 30;

@@ -118,6 +118,16 @@ describe("a request whose URL cannot be read", () => {
   }
 });
 
+describe("a request for a host that is no host", () => {
+  for (const host of ["1.2.3.4.5", "x".repeat(5_000)]) {
+    it(`is told what its path should be: host ${host.slice(0, 10)}`, async () => {
+      const answer = await raw(`GET /v1/v1/models HTTP/1.1\r\nhost: ${host}\r\nconnection: close\r\n\r\n`);
+      assert.match(answer, /^HTTP\/1\.1 404 /);
+      assert.ok(answer.includes(`Set the base URL to http://${host}/v1 or`));
+    });
+  }
+});
+
 describe("a trap while a large answer is sent", () => {
   it("ends that answer, and the next requests get the right vectors", async () => {
     const large = { model: "m", input: Array.from({ length: 2048 }, (_, i) => `text ${i}`) };
