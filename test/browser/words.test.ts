@@ -40,7 +40,7 @@ test("opens with the meaning alone, and shows the words too at the switch", asyn
   const [meaning, whole] = [await vectorsOf(texts, { dimensions: MEANING }), await vectorsOf(texts)];
   assertMatrix(await matrixOf(page), meaning, cosine);
   assert.match(await page.locator("#snippet").innerText(), /"dimensions": 384/);
-  assert.deepEqual(await page.locator("#parts span").allInnerTexts(), ["meaning: 384 values"]);
+  assert.deepEqual(await page.locator("#parts span").allInnerTexts(), ["meaning: 384"]);
 
   await page.locator("#compare-part").getByLabel("Meaning + words").check();
   await page.locator("#facts", { hasText: "1,024 dimensions" }).waitFor();
@@ -48,8 +48,8 @@ test("opens with the meaning alone, and shows the words too at the switch", asyn
   assertMatrix(await matrixOf(page), whole, cosine);
   assert.doesNotMatch(await page.locator("#snippet").innerText(), /dimensions/);
   assert.deepEqual(await page.locator("#parts span").allInnerTexts(), [
-    "meaning: 384 values",
-    "words: 640 values",
+    "meaning: 384",
+    "words: 640",
   ]);
   const said = /, (-?[\d.]+) \(meaning (-?[\d.]+), words (-?[\d.]+)\)/.exec(
     (await page.locator("#pair").innerText()).replaceAll("−", "-"),
