@@ -47,10 +47,7 @@ test("opens with the meaning alone, and shows the words too at the switch", asyn
   await compared(page);
   assertMatrix(await matrixOf(page), whole, cosine);
   assert.doesNotMatch(await page.locator("#snippet").innerText(), /dimensions/);
-  assert.deepEqual(await page.locator("#parts span").allInnerTexts(), [
-    "meaning: 384",
-    "words: 640",
-  ]);
+  assert.deepEqual(await page.locator("#parts span").allInnerTexts(), ["meaning: 384", "words: 640"]);
   const said = /, (-?[\d.]+) \(meaning (-?[\d.]+), words (-?[\d.]+)\)/.exec(
     (await page.locator("#pair").innerText()).replaceAll("−", "-"),
   );
