@@ -139,7 +139,7 @@ export function startCompare(page) {
     byId("compare-part-hint").textContent =
       radioValue("compare-part") === "meaning"
         ? `The first ${semanticDimensions} dimensions: what a text says. Best for short texts and paraphrase.`
-        : `All ${maxDimensions} dimensions: what it says, and which rare words it has. Best for search.`;
+        : `All ${maxDimensions.toLocaleString("en")} dimensions: what it says, and which rare words it has. Best for search.`;
   }
 
   async function run() {
@@ -363,13 +363,13 @@ export function startCompare(page) {
   function showCosts() {
     if (!result) return;
     const place = byId("cost-hint");
-    if (result.texts.length < 2) {
+    const { costs, of = 0 } = result.known.costs ?? {};
+    if (result.texts.length < 2 || (costs && of < 2)) {
       byId("cost").replaceChildren();
-      place.textContent = "It takes two texts to see what smaller vectors lose.";
+      place.textContent = "It takes two texts with words in them to see what smaller vectors lose.";
       return;
     }
-    const { costs, of } = result.known.costs ?? {};
-    if (!costs || !of) return;
+    if (!costs) return;
     const whole = costs[costs.length - 1];
     const firstGood = costs.findIndex((_, at) =>
       costs.slice(at).every(({ nearestKept }) => nearestKept >= KEPT * whole.nearestKept),
@@ -385,7 +385,6 @@ export function startCompare(page) {
         )
         .join(". "),
     });
-    const rest = result.texts.length - of;
     const isPart = result.split < result.dimensions;
     place.textContent =
       (chosen === whole
@@ -393,7 +392,7 @@ export function startCompare(page) {
         : `The first ${chosen.dimensions} of ${whole.dimensions} dimensions${isPart ? " of the meaning" : ""} keep the nearest neighbour of ` +
           `${chosen.nearestKept} of ${countOf(of, "text")}; similarities change by ${chosen.mean.toFixed(3)} on average. ` +
           `“dimensions”: ${chosen.dimensions} in a request gives vectors of ${(4 * chosen.dimensions).toLocaleString("en")} bytes. `) +
-      (rest > 0 ? `Measured on the first ${of} texts.` : "");
+      (of < result.texts.length ? `Measured on ${of} of the texts.` : "");
   }
 
   /** A page of the list: each text has a picture of its own, so that not all are there at once. @param {number} first */
@@ -417,7 +416,7 @@ export function startCompare(page) {
       ]
         .filter(({ count }) => count > 0)
         .map(({ name, count }) => {
-          const label = element("span", {}, `${name}: ${countOf(count, "value")}`);
+          const label = element("span", {}, `${name}: ${count}`);
           label.style.flexGrow = String(count);
           return label;
         }),

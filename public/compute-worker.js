@@ -157,7 +157,10 @@ async function* compare({ space, texts, semantic, matrixTexts }) {
   };
   yield { scatter: vectors.principalComponents(every, every.length > ROUGH_TEXTS ? 1e-4 : 1e-10) };
   if (every.length > 1) {
-    const some = every.slice(0, COST_TEXTS).map((vector) => vector.subarray(0, split));
+    const some = every
+      .filter((vector) => vectors.norm(vector) > 0)
+      .slice(0, COST_TEXTS)
+      .map((vector) => vector.subarray(0, split));
     yield { costs: { costs: vectors.dimensionCosts(some, vectors.dimensionSteps(split)), of: some.length } };
   }
   if (every.length > 1 && every.length <= NEAREST_TEXTS) {

@@ -242,10 +242,14 @@ function drawNumbers(place, { texts, label, onPoint }, { width, height, radius, 
     svg("line", { class: "axis", y1: 0, y2: height, x1: origin.x, x2: origin.x }),
   );
   const marks = movedApart(spots, { width, height, radius });
-  const captions = texts.length <= CAPTIONED_POINTS ? placeCaptions(marks, texts, width, radius) : [];
+  const captions =
+    texts.length <= CAPTIONED_POINTS ? placeCaptions(marks, texts, { width, height, radius }) : [];
   marks.forEach(({ x, y }, i) => {
-    if (Math.hypot(x - spots[i].x, y - spots[i].y) > 2)
-      picture.append(svg("line", { class: "leader", x1: spots[i].x, y1: spots[i].y, x2: x, y2: y }));
+    if (Math.hypot(x - spots[i].x, y - spots[i].y) > radius)
+      picture.append(
+        svg("line", { class: "leader", x1: spots[i].x, y1: spots[i].y, x2: x, y2: y }),
+        svg("circle", { class: "spot", cx: spots[i].x, cy: spots[i].y, r: 2 }),
+      );
   });
   for (const { x, y, anchor, text } of captions) {
     picture.append(
@@ -357,34 +361,38 @@ function drawDots(place, { texts, label, onPoint }, { width, height, radius, spo
 }
 
 /**
- * A caption goes right or left of its mark, where neither another mark nor another caption is in the way;
- * where both sides are taken the number has to do. Room is left around, so that a caption never seems to belong to
+ * A caption goes right of its mark, left, above or below, where neither another mark nor another caption is in the way;
+ * where all sides are taken the number has to do. Room is left around, so that a caption never seems to belong to
  * the mark at its other end.
- * @param {Spot[]} marks @param {string[]} texts @param {number} width @param {number} radius
+ * @param {Spot[]} marks @param {string[]} texts @param {{ width: number, height: number, radius: number }} frame
  */
-function placeCaptions(marks, texts, width, radius) {
+function placeCaptions(marks, texts, { width, height, radius }) {
   const [perCharacter, half] = [6.4, 8]; // of 12 px text, on the wide side
   const room = radius + 20;
-  const taken = marks.map(({ x, y }) => ({ from: x - room, to: x + room, y }));
+  const taken = marks.map(({ x, y }) => ({ from: x - room, to: x + room, y, half: radius }));
   const captions = [];
   for (const [own, { x, y }] of marks.entries()) {
     for (const length of [36, 24, 14]) {
       const text = shorten(texts[own], length);
       const long = text.length * perCharacter;
       const gap = radius + 5;
+      const beyond = radius + half + 2;
       const free = [
-        { at: x + gap, anchor: "start", from: x + gap, to: x + gap + long },
-        { at: x - gap, anchor: "end", from: x - gap - long, to: x - gap },
-      ].find(({ from, to }) => {
-        const inside = from >= 2 && to <= width - 2;
+        { x: x + gap, y, anchor: "start", from: x + gap, to: x + gap + long },
+        { x: x - gap, y, anchor: "end", from: x - gap - long, to: x - gap },
+        { x, y: y - beyond, anchor: "middle", from: x - long / 2, to: x + long / 2 },
+        { x, y: y + beyond, anchor: "middle", from: x - long / 2, to: x + long / 2 },
+      ].find((one) => {
+        const inside = one.from >= 2 && one.to <= width - 2 && one.y >= half && one.y <= height - half;
         const clear = !taken.some(
-          (box, i) => i !== own && Math.abs(box.y - y) < radius + half && box.from < to && box.to > from,
+          (box, i) =>
+            i !== own && Math.abs(box.y - one.y) < box.half + half && box.from < one.to && box.to > one.from,
         );
         return inside && clear;
       });
       if (!free) continue;
-      taken.push({ from: free.from, to: free.to, y });
-      captions.push({ x: free.at, y, anchor: free.anchor, text });
+      taken.push({ from: free.from, to: free.to, y: free.y, half });
+      captions.push({ x: free.x, y: free.y, anchor: free.anchor, text });
       break;
     }
   }

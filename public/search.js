@@ -118,6 +118,7 @@ export function startSearch(page) {
 
   /** @param {number} milliseconds */
   function soon(milliseconds) {
+    showBusy(true);
     clearTimeout(timer);
     timer = setTimeout(() => void run(), milliseconds);
   }
@@ -133,8 +134,15 @@ export function startSearch(page) {
     return (cut = { from, files, documents: all, texts: all.map(({ text }) => text) });
   }
 
+  /** From the first key on until the ranking is that of what stands in the fields. @param {boolean} isBusy */
+  function showBusy(isBusy) {
+    byId("panel-search").setAttribute("aria-busy", String(isBusy));
+  }
+
   async function run() {
+    showBusy(true);
     clearTimeout(timer);
+    timer = undefined;
     running?.abort();
     const mine = (running = new AbortController());
     showError("documents", null);
@@ -225,6 +233,7 @@ export function startSearch(page) {
       if (running === mine) {
         running = null;
         showProgress("documents-progress", null);
+        showBusy(timer !== undefined);
       }
     }
   }

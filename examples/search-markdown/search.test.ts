@@ -300,7 +300,11 @@ const MISTAKES = [
     args: ["index", join("no", "such", "folder")],
     says: /^error: there is no folder .*such.folder$/,
   },
-  { name: "no command", args: [], says: /^error: usage: search\.ts index <folder> \[--model NAME\] \[--dimensions N\] \| search\.ts ask/ },
+  {
+    name: "no command",
+    args: [],
+    says: /^error: usage: search\.ts index <folder> \[--model NAME\] \[--dimensions N\] \| search\.ts ask/,
+  },
   { name: "an empty question", args: ["ask", ""], says: /^error: .*input/i },
   {
     name: "a number of results that is none",
