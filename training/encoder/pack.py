@@ -104,7 +104,9 @@ def tokenise(file: Path, tokenizer: Tokenizer) -> dict[str, numpy.ndarray]:
             if hash(text) not in seen:
                 seen.add(hash(text))
                 texts.append(text)
-        rows = [(row.ids, text) for row, text in zip(tokenizer.encode_batch_fast(texts, add_special_tokens=False), texts) if row.ids]
+        rows = [
+            (row.ids, text) for row, text in zip(tokenizer.encode_batch_fast(texts, add_special_tokens=False), texts) if row.ids
+        ]
         if rows:
             ids += [numpy.array(row, numpy.uint16) for row, _ in rows]
             lengths += [len(row) for row, _ in rows]

@@ -35,7 +35,10 @@ MIN_SHARED_WORDS = 8
 MIN_FUNCTION_WORDS = 0.12  # share in an English passage; lists of names and code have fewer
 PACKAGE_CHARACTERS = 16_000_000  # of one package: none may drown the others
 FUNCTION_WORDS = frozenset(
-    "a an and are as at be by can for from has have if in is it its may not of on or that the this to use used was when which will with you your".split()
+    """
+    a an and are as at be by can for from has have if in is it its may not of on or that the this to use used was when which
+    will with you your
+    """.split()
 )
 
 
@@ -172,10 +175,14 @@ def passages(paragraphs: list[str], size: int) -> Iterator[str]:
 
 
 VERBS = frozenset(
-    "access add allow apply avoid build change check choose clean clear close compile configure connect control convert copy create customize debug define delete deploy "
-    "disable display download edit enable export filter find fix format get handle identify import improve include insert install keep limit list load make manage measure "
-    "merge migrate modify monitor move open optimize prepare prevent print protect publish query read record reduce remove rename replace report reset restore resize restrict "
-    "retrieve run save search secure select send set share show sign specify start stop store submit switch test track transfer troubleshoot turn understand undo update upgrade upload use validate verify view write".split()
+    """
+    access add allow apply avoid build change check choose clean clear close compile configure connect control convert copy
+    create customize debug define delete deploy disable display download edit enable export filter find fix format get
+    handle identify import improve include insert install keep limit list load make manage measure merge migrate modify
+    monitor move open optimize prepare prevent print protect publish query read record reduce remove rename replace report
+    reset restore resize restrict retrieve run save search secure select send set share show sign specify start stop store
+    submit switch test track transfer troubleshoot turn understand undo update upgrade upload use validate verify view write
+    """.split()
 )
 
 
@@ -186,10 +193,20 @@ def question_of(heading: str, rng: random.Random) -> Iterator[str]:
     body = " ".join(words)
     if words[0].lower() in VERBS:
         body = body[0].lower() + body[1:]
-        yield rng.choice(("How do I {}?", "How can I {}?", "How to {}?", "I want to {}, how does that work?", "What is needed to {}?")).format(body)
+        yield rng.choice(
+            ("How do I {}?", "How can I {}?", "How to {}?", "I want to {}, how does that work?", "What is needed to {}?")
+        ).format(body)
     else:
         yield rng.choice(
-            ("What is {}?", "What are {}?", "How does {} work?", "Where can I learn about {}?", "Why would I need {}?", "What should I know about {}?", "{}: how is that done?")
+            (
+                "What is {}?",
+                "What are {}?",
+                "How does {} work?",
+                "Where can I learn about {}?",
+                "Why would I need {}?",
+                "What should I know about {}?",
+                "{}: how is that done?",
+            )
         ).format(body)
 
 
@@ -315,8 +332,13 @@ def package(folder: Path) -> Iterator[Document]:
             yield document
 
 
-LANGUAGES = "ar as be bg bn ca cs cy da de el eo es et eu fa fi fr ga gl gu he hi hr hu id it ja ka kn ko lt lv mk ml mr ms nb nl nn oc pa pl pt ro ru sk sl sq sr sv ta te th tr ug uk vi zh".split()
-OTHER_LANGUAGE = re.compile(r"[/.](?:%s)(?:[-_@][A-Za-z]+)?(?:\.utf8|\.utf-8)?[/.]|/translations/|/copyright|changelog" % "|".join(LANGUAGES), re.I)
+LANGUAGES = """
+    ar as be bg bn ca cs cy da de el eo es et eu fa fi fr ga gl gu he hi hr hu id it ja ka kn ko lt lv mk ml mr ms nb nl nn
+    oc pa pl pt ro ru sk sl sq sr sv ta te th tr ug uk vi zh
+""".split()
+OTHER_LANGUAGE = re.compile(
+    r"[/.](?:%s)(?:[-_@][A-Za-z]+)?(?:\.utf8|\.utf-8)?[/.]|/translations/|/copyright|changelog" % "|".join(LANGUAGES), re.I
+)
 
 
 def reader_of(file: Path):

@@ -118,7 +118,9 @@ class Row:
     count: int
 
 
-def row_of(texts: Texts, index: torch.Tensor, tokens: int, slots: int, prompt: torch.Tensor | None = None, max_tokens: int = MAX_TOKENS) -> Row:
+def row_of(
+    texts: Texts, index: torch.Tensor, tokens: int, slots: int, prompt: torch.Tensor | None = None, max_tokens: int = MAX_TOKENS
+) -> Row:
     """The texts `index` in a row of exactly `tokens` tokens with room for `slots` texts."""
     device = index.device
     before = 0 if prompt is None else len(prompt)
@@ -224,7 +226,11 @@ class Bert:
     def states(self, row: Row) -> torch.Tensor:
         w = self.weights if torch.is_grad_enabled() else {name: tensor.detach() for name, tensor in self.weights.items()}
         x = F.embedding(row.ids, w["embeddings.word_embeddings.weight"])
-        x = x + F.embedding(row.positions, w["embeddings.position_embeddings.weight"]) + w["embeddings.token_type_embeddings.weight"][0]
+        x = (
+            x
+            + F.embedding(row.positions, w["embeddings.position_embeddings.weight"])
+            + w["embeddings.token_type_embeddings.weight"][0]
+        )
         x = layer_norm(x, w["embeddings.LayerNorm.weight"], w["embeddings.LayerNorm.bias"]).bfloat16()
         for number in range(self.layers):
             x = self.layer_function(x, row.bounds, self.longest, [w[f"encoder.layer.{number}.{name}"] for name in LAYER_NAMES])
@@ -256,7 +262,9 @@ class Student:
 # What is learnt
 
 
-def losses(ours: torch.Tensor, target: torch.Tensor, wanted: torch.Tensor, temperature: float, ranked: bool) -> dict[str, torch.Tensor]:
+def losses(
+    ours: torch.Tensor, target: torch.Tensor, wanted: torch.Tensor, temperature: float, ranked: bool
+) -> dict[str, torch.Tensor]:
     """`ours` and `target` [n, d] have rows of length 1; `wanted` [n, n] are the teachers' similarities."""
     similar = ours @ ours.T
     others = ~torch.eye(len(ours), dtype=torch.bool, device=ours.device)
@@ -308,7 +316,9 @@ class DevelopmentSets:
     def __init__(self, file: Path, device: str) -> None:
         arrays = dict(numpy.load(file))
         names = {name.rsplit(".", 1)[0] for name in arrays if name.endswith(".ids")}
-        self.texts = {name: Texts({key: arrays[f"{name}.{key}"] for key in ("ids", "lengths", "kinds")}, device) for name in sorted(names)}
+        self.texts = {
+            name: Texts({key: arrays[f"{name}.{key}"] for key in ("ids", "lengths", "kinds")}, device) for name in sorted(names)
+        }
         self.scores = torch.from_numpy(arrays["stsb.scores"]).to(device)
         self.gains = {}
         for name in pack.RETRIEVAL_SETS:
@@ -319,7 +329,8 @@ class DevelopmentSets:
 
     def evaluate(self, vectors: dict[str, torch.Tensor]) -> dict[str, float]:
         scores = {
-            name: 100 * ndcg(vectors[f"{name}.queries"] @ vectors[f"{name}.documents"].T, gains) for name, gains in self.gains.items()
+            name: 100 * ndcg(vectors[f"{name}.queries"] @ vectors[f"{name}.documents"].T, gains)
+            for name, gains in self.gains.items()
         }
         found = {name: round(score, 2) for name, score in scores.items()}
         found["mean"] = round(sum(scores.values()) / len(scores), 2)
@@ -441,7 +452,9 @@ class Trainer:
         made = {"ids": rng.integers(1000, 30000, lengths.sum()), "lengths": lengths, "kinds": numpy.zeros(1500, numpy.uint8)}
         texts = Texts(made, self.device)
         job = Job("warm-up", 0)
-        student = Student(self.minilm.weights, torch.eye(WIDTH, device=self.device), torch.zeros(WIDTH, device=self.device), self.layer_function)
+        student = Student(
+            self.minilm.weights, torch.eye(WIDTH, device=self.device), torch.zeros(WIDTH, device=self.device), self.layer_function
+        )
         for parameter in student.parameters():
             parameter.requires_grad_(True)
         index = torch.from_numpy(batches(lengths, job.batch_tokens, job.batch_texts)[0]).to(self.device)
@@ -460,7 +473,12 @@ class Trainer:
         begin = time.monotonic()
         self.vectors(texts, numpy.arange(len(texts)), self.minilm.mean)
         self.log(event="compiled", what="reading", seconds=round(time.monotonic() - begin, 1))
-        self.log(event="speed", step_ms=round(1000 * seconds, 2), tokens_per_second=round(job.batch_tokens / seconds), finite=bool(torch.isfinite(student.linear.grad).all()))
+        self.log(
+            event="speed",
+            step_ms=round(1000 * seconds, 2),
+            tokens_per_second=round(job.batch_tokens / seconds),
+            finite=bool(torch.isfinite(student.linear.grad).all()),
+        )
 
     # Teachers
 
@@ -489,7 +507,11 @@ class Trainer:
         short = numpy.flatnonzero(texts.kinds != pack.PASSAGE)
         if len(short):
             prompted[torch.from_numpy(short).to(self.device)] = self.vectors(texts, short, self.bge.first, self.prompt())
-        return {"minilm": self.vectors(texts, everything, self.minilm.mean, max_tokens=MINILM_TOKENS), "plain": plain, "prompted": prompted}
+        return {
+            "minilm": self.vectors(texts, everything, self.minilm.mean, max_tokens=MINILM_TOKENS),
+            "plain": plain,
+            "prompted": prompted,
+        }
 
     def read(self, file: Path) -> None:
         with numpy.load(file) as loaded:
@@ -502,7 +524,14 @@ class Trainer:
             torch.cuda.synchronize()
         seconds = time.monotonic() - begin
         kinds = numpy.bincount(texts.kinds, minlength=3).tolist()
-        self.log(event="read", file=file.name, texts=len(texts), kinds=kinds, tokens=int(texts.lengths.sum()), seconds=round(seconds, 2))
+        self.log(
+            event="read",
+            file=file.name,
+            texts=len(texts),
+            kinds=kinds,
+            tokens=int(texts.lengths.sum()),
+            seconds=round(seconds, 2),
+        )
 
     def evaluate_teachers(self) -> None:
         taught = {name: self.teach(texts) for name, texts in self.dev.texts.items()}
@@ -519,7 +548,9 @@ class Trainer:
                     b = vectors["plain"].float()
                 pairs[tag][name] = pair_of(vectors["minilm"], b)
         for tag, side in (("minilm", "minilm"), ("bge", "plain")):
-            self.log(event="teacher", which=tag, **self.dev.evaluate({name: vectors[side].float() for name, vectors in taught.items()}))
+            self.log(
+                event="teacher", which=tag, **self.dev.evaluate({name: vectors[side].float() for name, vectors in taught.items()})
+            )
         for tag, vectors in pairs.items():
             self.log(event="teacher", which=f"pair, {tag}", **self.dev.evaluate(vectors))
 
@@ -540,7 +571,7 @@ class Trainer:
             lr=1.0, betas=(0.9, 0.98), weight_decay=0.01, fused=self.device == "cuda",
         )  # fmt: skip
         rng = numpy.random.default_rng(0)
-        tokens = steps = looked = 0
+        tokens = steps = 0
         evaluated, sums, share = 0, {}, 0.0
         start = time.monotonic()
         seconds = max(0.01, job.until - time.time() if job.until else job.seconds)
@@ -557,7 +588,9 @@ class Trainer:
                 loss.backward()
                 torch.nn.utils.clip_grad_norm_(parameters, 1.0, foreach=self.device == "cuda")
                 optimizer.step()
-                torch._foreach_lerp_(averaged, [parameter.detach() for parameter in parameters], 1 - min(job.average, steps / (steps + 10)))
+                torch._foreach_lerp_(
+                    averaged, [parameter.detach() for parameter in parameters], 1 - min(job.average, steps / (steps + 10))
+                )
                 tokens, steps = tokens + int(chunk["texts"].lengths[index].sum()) + 2 * len(index), steps + 1
                 for name, value in parts.items():
                     sums[name] = 0.98 * sums.get(name, value.detach()) + 0.02 * value.detach()
@@ -592,7 +625,9 @@ class Trainer:
         slots = self.read_tokens // 8
         with torch.no_grad():
             for batch in batches(chunk["texts"].lengths[places], self.read_tokens, slots):
-                pooled.append(self.minilm.mean(row_of(chunk["texts"], torch.from_numpy(batch).to(self.device), self.read_tokens, slots)))
+                pooled.append(
+                    self.minilm.mean(row_of(chunk["texts"], torch.from_numpy(batch).to(self.device), self.read_tokens, slots))
+                )
         states = torch.cat([torch.cat(pooled), torch.ones(len(places), 1, device=self.device)], 1).double()
         wanted = F.normalize(target[: len(places)] @ axes, dim=1).double()
         square = states.T @ states
@@ -604,10 +639,13 @@ class Trainer:
         """What the target itself scores when it is cut."""
         taught = {name: self.teach(texts) for name, texts in self.dev.texts.items()}
         pairs = {
-            name: pair_of(v["minilm"], mixed(v["plain"], v["prompted"], self.dev.texts[name].device_kinds, 1.0, 0.5)) for name, v in taught.items()
+            name: pair_of(v["minilm"], mixed(v["plain"], v["prompted"], self.dev.texts[name].device_kinds, 1.0, 0.5))
+            for name, v in taught.items()
         }
         for cut in (128, 256, 384, 512, 640):
-            scores = self.dev.evaluate({name: F.normalize(vectors @ self.axes[:, :cut], dim=1) for name, vectors in pairs.items()})
+            scores = self.dev.evaluate(
+                {name: F.normalize(vectors @ self.axes[:, :cut], dim=1) for name, vectors in pairs.items()}
+            )
             self.log(event="target cut", dimensions=cut, **scores)
 
     def epoch(self, job: Job, rng: numpy.random.Generator):
@@ -618,7 +656,9 @@ class Trainer:
             order = shuffled_groups(sizes, rng)
             if number == 0:
                 order = order[order < len(order) - HELD_OUT_TEXTS] if len(order) > 2 * HELD_OUT_TEXTS else order
-            work += [(number, order[places]) for places in batches(chunk["texts"].lengths[order], job.batch_tokens, job.batch_texts)]
+            work += [
+                (number, order[places]) for places in batches(chunk["texts"].lengths[order], job.batch_tokens, job.batch_texts)
+            ]
         for place, which in enumerate(rng.permutation(len(work))):
             number, index = work[which]
             yield self.chunks[number], index
@@ -663,10 +703,23 @@ class Trainer:
         parts = {name: round(float(value), 5) for name, value in sums.items()}
         cosine = round(float(torch.cat(cosines).mean()), 5)
         pool = sum(int(c["texts"].lengths.sum()) for c in self.chunks)
-        self.log(event="scores", job=job.name, note=note, seconds=round(seconds, 1), steps=steps, tokens=tokens, pool=pool, held_out=cosine, losses=parts, **scores)
+        self.log(
+            event="scores",
+            job=job.name,
+            note=note,
+            seconds=round(seconds, 1),
+            steps=steps,
+            tokens=tokens,
+            pool=pool,
+            held_out=cosine,
+            losses=parts,
+            **scores,
+        )
         if note == "average of weights":
             for cut in (128, 256):
-                vectors = {name: F.normalize(self.embed(student, texts)[:, :cut], dim=1) for name, texts in self.dev.texts.items()}
+                vectors = {
+                    name: F.normalize(self.embed(student, texts)[:, :cut], dim=1) for name, texts in self.dev.texts.items()
+                }
                 self.log(event="cut", job=job.name, dimensions=cut, **self.dev.evaluate(vectors))
             vectors = {name: self.embed(student, texts, MINILM_TOKENS) for name, texts in self.dev.texts.items()}
             self.log(event="cut", job=job.name, max_tokens=MINILM_TOKENS, **self.dev.evaluate(vectors))
@@ -695,7 +748,9 @@ def pair_of(minilm: torch.Tensor, bge: torch.Tensor) -> torch.Tensor:
 def target_of(chunk: dict, places: torch.Tensor, job: Job) -> torch.Tensor:
     """The teachers' vectors side by side, of length 1: [n, 768]."""
     kinds = chunk["texts"].device_kinds[places]
-    return pair_of(chunk["minilm"][places], mixed(chunk["plain"][places], chunk["prompted"][places], kinds, job.question, job.title))
+    return pair_of(
+        chunk["minilm"][places], mixed(chunk["plain"][places], chunk["prompted"][places], kinds, job.question, job.title)
+    )
 
 
 if __name__ == "__main__":
