@@ -1,4 +1,4 @@
-"""Reads two teachers and teaches their student, in one process that a GPU machine is lent to for minutes.
+"""Reads two teachers and teaches their student, in one process, since time on a GPU is short and dear.
 
     python training/encoder/train.py FOLDER [--device cpu] [--idle SECONDS]
 
@@ -25,6 +25,7 @@ import multiprocessing
 import os
 import sys
 import time
+import traceback
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -57,7 +58,7 @@ class Job:
     batch_tokens: int = 65_536
     batch_texts: int = 3_072
     similarity: float = 2.0  # weight of the squared difference of the similarities within a batch
-    ranking: float = 0.0  # weight of the cross-entropy of their softmax
+    ranking: float = 0.0  # weight of the relative entropy of their softmax
     temperature: float = 0.05
     warm_up: float = 0.03  # share of the time
     average: float = 0.998  # of the weights over the steps
@@ -387,11 +388,9 @@ class Trainer:
                 try:
                     self.run(job)
                 except Exception as error:  # the next job may do better, and the machine's time is short
-                    import traceback
-
                     self.log(event="failed", job=job.name, error=repr(error), trace=traceback.format_exc()[-1500:])
                 last_work = time.monotonic()
-            elif (self.folder / "jobs" / "stop").exists() or not self.waiting() and time.monotonic() - last_work > self.idle:
+            elif not self.waiting() and ((self.folder / "jobs" / "stop").exists() or time.monotonic() - last_work > self.idle):
                 break
             else:
                 time.sleep(0.2)
@@ -399,6 +398,7 @@ class Trainer:
         self.pool.terminate()
 
     def waiting(self) -> bool:
+        """For chunks that are tokenised, or for the weights that read them."""
         return any(result is not None for result in self.pending.values())
 
     def next_job(self) -> Job | None:
