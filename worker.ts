@@ -278,8 +278,10 @@ function describeModel(model: ServedModel): object {
     // The time of a model's making is not in its weights, and a made-up one would mislead.
     created: 0,
     owned_by: "embeddings-worker",
+    architecture: model.architecture,
     dimensions: model.dimensions,
     max_dimensions: model.maxDimensions,
+    semantic_dimensions: model.semanticDimensions,
     max_input_tokens: model.maxInputTokens,
     max_inputs_per_request: MAX_TEXTS,
     max_tokens_per_request: model.maxRequestTokens,

@@ -41,6 +41,8 @@ export interface CatalogueEntry {
   /** Of an embedding where the request does not say. */
   dimensions: number;
   maxDimensions: number;
+  /** How many of them, from the first, are the meaning; behind them comes the lexical part. */
+  semanticDimensions: number;
   maxInputTokens: number;
   maxRequestTokens: number;
   architecture: string;
@@ -57,8 +59,10 @@ export interface ServedModel {
   version: string;
   dimensions: number;
   maxDimensions: number;
+  semanticDimensions: number;
   maxInputTokens: number;
   maxRequestTokens: number;
+  architecture: string;
   dtype: string;
 }
 
@@ -132,13 +136,23 @@ function parseCatalogue(from: string | CatalogueEntry[], env: ModelBindings): Se
   return entries.map((entry, i) => servedBy(checkedEntry(entry, i), env));
 }
 
+const ENTRY_NUMBERS = [
+  "parts",
+  "length",
+  "dimensions",
+  "maxDimensions",
+  "semanticDimensions",
+  "maxInputTokens",
+  "maxRequestTokens",
+];
+
 function checkedEntry(entry: unknown, i: number): CatalogueEntry {
   const fields = (entry ?? {}) as Record<string, unknown>;
   for (const name of ["name", "key", "sha256", "architecture", "dtype"]) {
     if (typeof fields[name] !== "string" || fields[name] === "")
       throw unreadableCatalogue(`[${i}].${name} must be a text; got ${described(fields[name])}`);
   }
-  for (const name of ["length", "dimensions", "maxDimensions", "maxInputTokens", "maxRequestTokens"]) {
+  for (const name of ENTRY_NUMBERS) {
     if (!Number.isInteger(fields[name]) || (fields[name] as number) < 1)
       throw unreadableCatalogue(`[${i}].${name} must be a positive integer; got ${described(fields[name])}`);
   }
@@ -153,7 +167,7 @@ function unreadableCatalogue(reason: string): ApiError {
 }
 
 function servedBy(entry: CatalogueEntry, env: ModelBindings): ServedModel {
-  const { name, key, sha256, dimensions, maxDimensions, maxInputTokens, dtype } = entry;
+  const { name, key, sha256, dimensions, maxDimensions, semanticDimensions, maxInputTokens } = entry;
   return {
     name,
     comparableName: comparable(name),
@@ -161,9 +175,11 @@ function servedBy(entry: CatalogueEntry, env: ModelBindings): ServedModel {
     version: sha256.slice(0, 12),
     dimensions,
     maxDimensions,
+    semanticDimensions,
     maxInputTokens,
     maxRequestTokens: requestTokens(entry, env),
-    dtype,
+    architecture: entry.architecture,
+    dtype: entry.dtype,
   };
 }
 
@@ -177,8 +193,10 @@ function servedByFile(info: ModelInfo, key: string, version: string, env: ModelB
     version,
     dimensions,
     maxDimensions: info.dimensions,
+    semanticDimensions: info.semanticDimensions,
     maxInputTokens: info.maxInputTokens,
     maxRequestTokens: requestTokens(info, env),
+    architecture: info.architecture,
     dtype: info.dtype,
   }));
 }

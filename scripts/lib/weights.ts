@@ -173,6 +173,7 @@ function entriesOf(weights: WeightsFile, key: string): CatalogueEntry[] {
     sha256,
     dimensions,
     maxDimensions: info.dimensions,
+    semanticDimensions: info.semanticDimensions,
     maxInputTokens: info.maxInputTokens,
     maxRequestTokens: info.maxRequestTokens,
     architecture: info.architecture,

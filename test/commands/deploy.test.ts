@@ -24,6 +24,7 @@ const TINY_MODEL = {
   sha256: SHA256,
   dimensions: 4,
   maxDimensions: 4,
+  semanticDimensions: 4,
   maxInputTokens: 32,
   maxRequestTokens: 300_000,
   architecture: "static",
