@@ -2,32 +2,54 @@
 
 use super::lanes::F32x4;
 
-/// 2^f for f from -1/2 to 1/2, from the highest power down: fitted for the least largest relative error, which is 7.5e-8
-/// in exact arithmetic and 2.4e-7 in f32.
+/// 2^f for f from -1/2 to 1/2, from the lowest power up: fitted for the least largest relative error, which is 7.5e-8
+/// in exact arithmetic and at most 2.5e-7 in f32.
 const POWER: [f32; 6] = [
-    0.001_327_646_7,
-    0.009_675_541,
-    0.055_507_135,
-    0.240_221_2,
-    0.693_146_94,
     1.000_000_1,
+    0.693_146_94,
+    0.240_221_2,
+    0.055_507_135,
+    0.009_675_541,
+    0.001_327_646_7,
 ];
 
-/// 2^x for x from -126 to 126.
+/// 2^x for x from -126 to 126. Several vectors at once, as in all functions here: engines put a constant together anew
+/// in each round of a loop, which takes as long as a step of a polynomial, so that few rounds with much in them are best.
 #[inline(always)]
-pub fn exp2(x: F32x4) -> F32x4 {
-    let whole = x.round();
-    let power = polynomial(&POWER, x - whole.to_f32());
-    // The whole part is added to the exponent.
-    (power.bits() + whole.shift_left::<23>()).as_f32_bits()
+pub fn exp2<const N: usize>(x: [F32x4; N]) -> [F32x4; N] {
+    x.map(|x| {
+        let whole = x.round();
+        let f = x - whole.to_f32();
+        let [a, b, c, d, e, g] = POWER.map(F32x4::splat);
+        let square = f * f;
+        let power = (a + b * f) + square * ((c + d * f) + square * (e + g * f));
+        // The whole part is added to the exponent.
+        (power.bits() + whole.shift_left::<23>()).as_f32_bits()
+    })
 }
 
-/// Horner's scheme, from the highest power down.
-#[inline(always)]
-pub fn polynomial(coefficients: &[f32], x: F32x4) -> F32x4 {
-    let mut value = F32x4::splat(coefficients[0]);
-    for coefficient in &coefficients[1..] {
-        value = value * x + F32x4::splat(*coefficient);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn powers_of_two_have_a_relative_error_of_at_most_2_5e_7() {
+        let mut worst = 0.0_f64;
+        for step in -1_260_000..=1_260_000 {
+            let x = step as f32 / 10_000.0;
+            let [found] = exp2([F32x4::splat(x)]);
+            let expected = f64::from(x).exp2();
+            worst = worst.max((f64::from(found.lanes()[0]) / expected - 1.0).abs());
+        }
+        assert!(worst <= 2.5e-7, "{worst:e}");
     }
-    value
+
+    #[test]
+    fn whole_powers_of_two_are_exact_to_the_last_bit_but_one() {
+        for power in [-126, -20, 0, 1, 126] {
+            let [found] = exp2([F32x4::splat(power as f32)]);
+            let expected = 2f32.powi(power);
+            assert!((found.lanes()[3] / expected - 1.0).abs() <= f32::EPSILON);
+        }
+    }
 }

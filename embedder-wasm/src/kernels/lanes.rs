@@ -29,25 +29,11 @@ macro_rules! shared {
                 (self + rounder).bits() - rounder.bits()
             }
 
-            /// The same, as f32.
-            #[inline(always)]
-            pub fn round_to_f32(self) -> F32x4 {
-                let rounder = F32x4::splat(super::ROUNDER);
-                (self + rounder) - rounder
-            }
-
             /// The sum of the lanes, in a fixed order.
             #[inline(always)]
             pub fn sum(self) -> f32 {
                 let [a, b, c, d] = self.lanes();
                 (a + b) + (c + d)
-            }
-
-            /// The largest of the lanes.
-            #[inline(always)]
-            pub fn largest(self) -> f32 {
-                let [a, b, c, d] = self.lanes();
-                a.max(b).max(c.max(d))
             }
 
             #[inline(always)]
@@ -117,6 +103,14 @@ pub mod plain {
         #[inline(always)]
         pub fn lanes(self) -> [f32; 4] {
             self.0
+        }
+
+        /// The largest of the lanes.
+        #[inline(always)]
+        pub fn largest(self) -> f32 {
+            let [a, b, c, d] = self.0;
+            let halves = Self([c, d, a, b]).max(self);
+            halves.0[0].max(halves.0[1])
         }
 
         /// The other's lane where it is greater.
@@ -301,6 +295,45 @@ pub mod plain {
                 [self.0, other.0][lane % 2][4 + lane / 2]
             }))
         }
+
+        /// The first two pairs of both, one by one in turn.
+        #[inline(always)]
+        pub fn interleave_pairs_low(self, other: Self) -> Self {
+            let ([a, b, c, d, ..], [e, f, g, h, ..]) = (self.0, other.0);
+            Self([a, b, e, f, c, d, g, h])
+        }
+
+        /// The last two pairs of both, one by one in turn.
+        #[inline(always)]
+        pub fn interleave_pairs_high(self, other: Self) -> Self {
+            let ([.., a, b, c, d], [.., e, f, g, h]) = (self.0, other.0);
+            Self([a, b, e, f, c, d, g, h])
+        }
+
+        /// Writes the first four lanes and the last four to two places.
+        #[inline(always)]
+        pub fn store_halves(self, low: &mut [i16; 4], high: &mut [i16; 4]) {
+            let [a, b, c, d, e, f, g, h] = self.0;
+            *low = [a, b, c, d];
+            *high = [e, f, g, h];
+        }
+
+        /// Writes the four pairs, `distance` values from one to the next.
+        ///
+        /// # Safety
+        /// Two values can be written at each place.
+        #[inline(always)]
+        pub unsafe fn store_pairs_to(self, values: *mut i16, distance: usize) {
+            for (index, pair) in self.0.as_chunks::<2>().0.iter().enumerate() {
+                // SAFETY: as above.
+                unsafe {
+                    values
+                        .add(index * distance)
+                        .cast::<[i16; 2]>()
+                        .write_unaligned(*pair)
+                }
+            }
+        }
     }
 
     shared!();
@@ -350,6 +383,14 @@ pub mod simd {
                 f32x4_extract_lane::<2>(self.0),
                 f32x4_extract_lane::<3>(self.0),
             ]
+        }
+
+        /// The largest of the lanes.
+        #[inline(always)]
+        pub fn largest(self) -> f32 {
+            let halves = self.max(Self(i32x4_shuffle::<2, 3, 0, 1>(self.0, self.0)));
+            let all = halves.max(Self(i32x4_shuffle::<1, 0, 3, 2>(halves.0, halves.0)));
+            f32x4_extract_lane::<0>(all.0)
         }
 
         /// The other's lane where it is greater.
@@ -510,6 +551,43 @@ pub mod simd {
         pub fn interleave_high(self, other: Self) -> Self {
             Self(i16x8_shuffle::<4, 12, 5, 13, 6, 14, 7, 15>(self.0, other.0))
         }
+
+        /// The first two pairs of both, one by one in turn.
+        #[inline(always)]
+        pub fn interleave_pairs_low(self, other: Self) -> Self {
+            Self(i32x4_shuffle::<0, 4, 1, 5>(self.0, other.0))
+        }
+
+        /// The last two pairs of both, one by one in turn.
+        #[inline(always)]
+        pub fn interleave_pairs_high(self, other: Self) -> Self {
+            Self(i32x4_shuffle::<2, 6, 3, 7>(self.0, other.0))
+        }
+
+        /// Writes the first four lanes and the last four to two places.
+        #[inline(always)]
+        pub fn store_halves(self, low: &mut [i16; 4], high: &mut [i16; 4]) {
+            // SAFETY: four values can be written to each; a wasm store may be unaligned.
+            unsafe {
+                v128_store64_lane::<0>(self.0, low.as_mut_ptr().cast());
+                v128_store64_lane::<1>(self.0, high.as_mut_ptr().cast());
+            }
+        }
+
+        /// Writes the four pairs, `distance` values from one to the next.
+        ///
+        /// # Safety
+        /// Two values can be written at each place.
+        #[inline(always)]
+        pub unsafe fn store_pairs_to(self, values: *mut i16, distance: usize) {
+            // SAFETY: as above; a wasm store may be unaligned.
+            unsafe {
+                v128_store32_lane::<0>(self.0, values.cast());
+                v128_store32_lane::<1>(self.0, values.add(distance).cast());
+                v128_store32_lane::<2>(self.0, values.add(2 * distance).cast());
+                v128_store32_lane::<3>(self.0, values.add(3 * distance).cast());
+            }
+        }
     }
 
     shared!();
@@ -556,6 +634,15 @@ pub mod sse {
             let mut lanes = [0.0; 4];
             unsafe { _mm_storeu_ps(lanes.as_mut_ptr(), self.0) };
             lanes
+        }
+
+        /// The largest of the lanes.
+        #[inline(always)]
+        pub fn largest(self) -> f32 {
+            unsafe {
+                let halves = _mm_max_ps(self.0, _mm_movehl_ps(self.0, self.0));
+                _mm_cvtss_f32(_mm_max_ss(halves, _mm_shuffle_ps::<1>(halves, halves)))
+            }
         }
 
         /// The other's lane where it is greater.
@@ -710,7 +797,192 @@ pub mod sse {
         pub fn interleave_high(self, other: Self) -> Self {
             Self(unsafe { _mm_unpackhi_epi16(self.0, other.0) })
         }
+
+        /// The first two pairs of both, one by one in turn.
+        #[inline(always)]
+        pub fn interleave_pairs_low(self, other: Self) -> Self {
+            Self(unsafe { _mm_unpacklo_epi32(self.0, other.0) })
+        }
+
+        /// The last two pairs of both, one by one in turn.
+        #[inline(always)]
+        pub fn interleave_pairs_high(self, other: Self) -> Self {
+            Self(unsafe { _mm_unpackhi_epi32(self.0, other.0) })
+        }
+
+        /// Writes the first four lanes and the last four to two places.
+        #[inline(always)]
+        pub fn store_halves(self, low: &mut [i16; 4], high: &mut [i16; 4]) {
+            unsafe {
+                _mm_storel_epi64(low.as_mut_ptr().cast(), self.0);
+                _mm_storel_epi64(high.as_mut_ptr().cast(), _mm_unpackhi_epi64(self.0, self.0));
+            }
+        }
+
+        /// Writes the four pairs, `distance` values from one to the next.
+        ///
+        /// # Safety
+        /// Two values can be written at each place.
+        #[inline(always)]
+        pub unsafe fn store_pairs_to(self, values: *mut i16, distance: usize) {
+            let mut pairs = [0_i32; 4];
+            unsafe { _mm_storeu_si128(pairs.as_mut_ptr().cast(), self.0) };
+            for (index, pair) in pairs.into_iter().enumerate() {
+                unsafe {
+                    values
+                        .add(index * distance)
+                        .cast::<i32>()
+                        .write_unaligned(pair)
+                }
+            }
+        }
     }
 
     shared!();
+}
+
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests {
+    use super::{plain, sse};
+
+    /// Numbers of all magnitudes, and those at which rounding is decided.
+    fn floats() -> Vec<[f32; 4]> {
+        let mut random = crate::random::Random::new(1);
+        let mut values = vec![
+            0.0,
+            -0.0,
+            0.5,
+            -0.5,
+            1.5,
+            2.5,
+            -2.5,
+            1e-40,
+            -1e30,
+            4_194_303.5,
+        ];
+        values.extend((0..2000).map(|_| {
+            let exponent = random.next_u64() % 60;
+            let value = (random.next_u64() % 2_000_001) as f32 - 1e6;
+            value * 2f32.powi(exponent as i32 - 50)
+        }));
+        values.as_chunks().0.to_vec()
+    }
+
+    fn whole_numbers() -> Vec<[i16; 8]> {
+        let mut random = crate::random::Random::new(2);
+        let mut values = vec![[i16::MIN; 8], [i16::MAX; 8], [-1; 8], [0; 8]];
+        values.extend((0..500).map(|_| std::array::from_fn(|_| random.next_u64() as i16)));
+        values
+    }
+
+    fn bits(lanes: [f32; 4]) -> [u32; 4] {
+        lanes.map(f32::to_bits)
+    }
+
+    /// Applies the same operation in both, to all neighbours among the inputs.
+    macro_rules! same {
+        ($inputs:expr, $vector:ident, $convert:expr, |$a:ident, $b:ident| $operation:expr) => {
+            for pair in $inputs.windows(2) {
+                let plain = {
+                    let ($a, $b) = (
+                        plain::$vector::load(&pair[0]),
+                        plain::$vector::load(&pair[1]),
+                    );
+                    $convert($operation)
+                };
+                let sse = {
+                    let ($a, $b) = (sse::$vector::load(&pair[0]), sse::$vector::load(&pair[1]));
+                    $convert($operation)
+                };
+                assert_eq!(plain, sse, "{:?} {:?}", pair[0], pair[1]);
+            }
+        };
+    }
+
+    #[test]
+    fn operations_on_f32_give_the_same_bits_in_plain_code_and_in_sse() {
+        let floats = floats();
+        same!(floats, F32x4, bits, |a, b| (a + b).lanes());
+        same!(floats, F32x4, bits, |a, b| (a - b).lanes());
+        same!(floats, F32x4, bits, |a, b| (a * b).lanes());
+        same!(floats, F32x4, bits, |a, b| a
+            .div(b)
+            .lanes()
+            .map(|x| if x.is_nan() { 0.0 } else { x }));
+        same!(floats, F32x4, bits, |a, b| a.max(b).lanes());
+        same!(floats, F32x4, bits, |a, b| a.min(b).lanes());
+        same!(floats, F32x4, bits, |a, b| (a.abs() + b).lanes());
+        same!(floats, F32x4, f32::to_bits, |a, b| (a * b).sum());
+        same!(floats, F32x4, f32::to_bits, |a, b| (a.abs() + b.abs())
+            .largest());
+        same!(floats, F32x4, |lanes: [i32; 4]| lanes, |a, b| (a.round()
+            + b.bits())
+        .lanes());
+        same!(floats, F32x4, bits, |a, b| (a.bits() + b.bits())
+            .to_f32()
+            .lanes());
+        same!(floats, F32x4, |lanes: [i32; 4]| lanes, |a, b| {
+            (a.bits().shift_left::<7>() - b.bits()).lanes()
+        });
+    }
+
+    #[test]
+    fn operations_on_whole_numbers_give_the_same_in_plain_code_and_in_sse() {
+        let numbers = whole_numbers();
+        macro_rules! stored {
+            ($vector:expr) => {{
+                let mut values = [0; 8];
+                $vector.store(&mut values);
+                values
+            }};
+        }
+        same!(numbers, I16x8, |x: [i32; 4]| x, |a, b| a.dot(b).lanes());
+        same!(numbers, I16x8, |x: [i16; 8]| x, |a, b| {
+            stored!(a.high_bytes().interleave_low(b))
+        });
+        same!(numbers, I16x8, |x: [i16; 8]| x, |a, b| stored!(
+            a.interleave_high(b)
+        ));
+        same!(numbers, I16x8, |x: [i16; 8]| x, |a, b| stored!(
+            a.interleave_pairs_low(b)
+        ));
+        same!(numbers, I16x8, |x: [i16; 8]| x, |a, b| stored!(
+            a.interleave_pairs_high(b)
+        ));
+        same!(numbers, I16x8, |x: [[i16; 4]; 2]| x, |a, b| {
+            let [mut low, mut high] = [[0; 4]; 2];
+            a.interleave_low(b).store_halves(&mut low, &mut high);
+            [low, high]
+        });
+        same!(numbers, I16x8, |x: [i16; 20]| x, |a, b| {
+            let mut places = [0; 20];
+            // SAFETY: the last pair is at 18.
+            unsafe { a.interleave_high(b).store_pairs_to(places.as_mut_ptr(), 6) };
+            places
+        });
+        for pair in numbers.windows(2) {
+            let [low, high] = [pair[0], pair[1]].map(|half| {
+                let wide: [f32; 4] = std::array::from_fn(|lane| f32::from(half[lane]) * 1.5);
+                wide
+            });
+            let mut found = [[0; 8]; 2];
+            let (a, b) = (plain::F32x4::load(&low), plain::F32x4::load(&high));
+            plain::I16x8::narrow(a.round(), b.round()).store(&mut found[0]);
+            let (a, b) = (sse::F32x4::load(&low), sse::F32x4::load(&high));
+            sse::I16x8::narrow(a.round(), b.round()).store(&mut found[1]);
+            assert_eq!(found[0], found[1]);
+        }
+    }
+
+    #[test]
+    fn rounding_is_to_the_nearest_whole_number_and_of_two_to_the_even_one() {
+        let rounded = plain::F32x4::load(&[0.5, 1.5, -2.5, 2046.5])
+            .round()
+            .lanes();
+        assert_eq!(rounded, [0, 2, -2, 2046]);
+        let rounded = plain::F32x4::load(&[-0.51, 0.49, 7.0, -3.5])
+            .round()
+            .lanes();
+        assert_eq!(rounded, [-1, 0, 7, -4]);
+    }
 }

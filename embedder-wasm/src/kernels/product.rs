@@ -8,12 +8,14 @@
 //! since whole numbers that wrap around come back.
 
 use super::lanes::{F32x4, I16x8, I32x4};
-use super::quantised_rows::{MAX_ROW_VALUES, QuantisedRows, ROW_STRIDE};
+use super::quantised_rows::{MAX_ROW_VALUES, QuantisedRows};
 
 /// With two sums for each row, a load of each and the weights, more would not fit 15 registers.
 pub const MAX_TILE_ROWS: usize = 5;
 /// The outputs of a panel.
 pub const PANEL: usize = 8;
+/// So many weights are multiplied with all rows before the next: they and a tile's rows fit in the first cache.
+const BLOCK_BYTES: usize = 16 * 1024;
 
 /// The weights of a linear layer, as `model/FORMAT.md` lays them out.
 #[derive(Clone, Copy)]
@@ -44,12 +46,12 @@ impl Linear<'_> {
         self.scales.len()
     }
 
-    /// Writes `weight x row + bias` of the first `count` rows into `results`, `[count, outputs]`; or adds it to what
-    /// stands there.
-    pub fn apply(&self, rows: &QuantisedRows, count: usize, write: Write, results: &mut [f32]) {
+    /// Writes `weight x row + bias` of the rows, which have `inputs` values, into `results`, `[count, outputs]`; or adds it
+    /// to what stands there.
+    pub fn apply(&self, rows: &QuantisedRows, write: Write, results: &mut [f32]) {
         match self.weight {
-            Weight::I8(weight) => self.multiply::<BytePanel>(weight, rows, count, write, results),
-            Weight::I16(weight) => self.multiply::<WidePanel>(weight, rows, count, write, results),
+            Weight::I8(weight) => self.multiply::<BytePanel>(weight, rows, write, results),
+            Weight::I16(weight) => self.multiply::<WidePanel>(weight, rows, write, results),
         }
     }
 
@@ -57,48 +59,55 @@ impl Linear<'_> {
         &self,
         weight: &[u8],
         rows: &QuantisedRows,
-        count: usize,
         write: Write,
         results: &mut [f32],
     ) {
         let outputs = self.outputs();
         let pairs = self.inputs / 2;
         let panel_bytes = pairs * P::PAIR_BYTES;
-        assert!(self.inputs.is_multiple_of(8) && self.inputs <= MAX_ROW_VALUES);
+        assert!(self.inputs == rows.row_values() && self.inputs <= MAX_ROW_VALUES);
         assert!(self.bias.len() == outputs && weight.len() == outputs / PANEL * panel_bytes);
-        let results = &mut results[..count * outputs];
-        for (panel, weight) in weight.chunks_exact(panel_bytes).enumerate() {
-            let first_output = panel * PANEL;
-            let halves = |values: &[f32]| {
-                let (fours, _) = values[first_output..].as_chunks::<4>();
-                [F32x4::load(&fours[0]), F32x4::load(&fours[1])]
-            };
-            let scales = halves(self.scales);
-            let bias = halves(self.bias);
-            for_each_tile::<P>(
-                weight,
-                rows.values(),
-                pairs,
-                count,
-                #[inline(always)]
-                |row, sums| {
-                    let sums = P::products(sums, rows.sum(row));
-                    let scale = F32x4::splat(rows.scale(row));
-                    let place = &mut results[row * outputs + first_output..][..PANEL];
-                    let (fours, _) = place.as_chunks_mut::<4>();
-                    for (half, sum) in sums.into_iter().enumerate() {
-                        let value = sum.to_f32() * scale * scales[half] + bias[half];
-                        match write {
-                            Write::Set => value.store(&mut fours[half]),
-                            Write::Add => {
-                                (F32x4::load(&fours[half]) + value).store(&mut fours[half])
+        let results = &mut results[..rows.count() * outputs];
+        let block_panels = (BLOCK_BYTES / panel_bytes).max(1);
+        for (block, weight) in weight.chunks(block_panels * panel_bytes).enumerate() {
+            for tile in tiles(rows.count()) {
+                for (panel, weight) in weight.chunks_exact(panel_bytes).enumerate() {
+                    let first_output = (block * block_panels + panel) * PANEL;
+                    let scales = halves(&self.scales[first_output..]);
+                    let bias = halves(&self.bias[first_output..]);
+                    sum_tile::<P>(
+                        weight,
+                        rows.tile(tile),
+                        pairs,
+                        tile.rows,
+                        #[inline(always)]
+                        |row, sums| {
+                            let row = tile.first + row;
+                            let sums = P::products(sums, rows.sum(row));
+                            let scale = F32x4::splat(rows.scale(row));
+                            let place = &mut results[row * outputs + first_output..][..PANEL];
+                            let (fours, _) = place.as_chunks_mut::<4>();
+                            for (half, sum) in sums.into_iter().enumerate() {
+                                let place = &mut fours[half];
+                                let value = sum.to_f32() * scale * scales[half] + bias[half];
+                                match write {
+                                    Write::Set => value.store(place),
+                                    Write::Add => (F32x4::load(place) + value).store(place),
+                                }
                             }
-                        }
-                    }
-                },
-            );
+                        },
+                    );
+                }
+            }
         }
     }
+}
+
+/// The first eight values.
+#[inline(always)]
+fn halves(values: &[f32]) -> [F32x4; 2] {
+    let (fours, _) = values.as_chunks::<4>();
+    [F32x4::load(&fours[0]), F32x4::load(&fours[1])]
 }
 
 /// What becomes of a result.
@@ -161,101 +170,237 @@ impl Panel for WidePanel {
     }
 }
 
-/// Sums up a panel with `count` rows that lie `ROW_STRIDE` apart, `pairs` of values of each, and hands over each row's
-/// eight sums. The rows are shared out evenly among tiles.
+/// Rows that are summed together: the first, and how many.
+#[derive(Clone, Copy)]
+pub struct Tile {
+    pub first: usize,
+    pub rows: usize,
+}
+
+/// Shares out `count` rows evenly.
 #[inline(always)]
-pub fn for_each_tile<P: Panel>(
+pub fn tiles(count: usize) -> impl Iterator<Item = Tile> {
+    let number = count.div_ceil(MAX_TILE_ROWS);
+    (0..number).scan(0, move |next, index| {
+        let first = *next;
+        let rows = (count - first).div_ceil(number - index);
+        *next = first + rows;
+        Some(Tile { first, rows })
+    })
+}
+
+/// Sums up a panel with the `row_count` rows of a tile, `[pairs, row_count, 2]`, and hands over each row's eight sums.
+#[inline(always)]
+pub fn sum_tile<P: Panel>(
     panel: &[u8],
-    rows: &[i16],
+    tile: &[i16],
     pairs: usize,
-    count: usize,
+    row_count: usize,
     mut finish: impl FnMut(usize, [I32x4; 2]),
 ) {
     assert!(pairs > 0 && panel.len() >= pairs * P::PAIR_BYTES);
-    assert!(count == 0 || rows.len() >= (count - 1) * ROW_STRIDE + 2 * pairs);
-    let mut row = 0;
-    let mut tiles = count.div_ceil(MAX_TILE_ROWS);
-    while tiles > 0 {
-        let tile_rows = (count - row).div_ceil(tiles);
-        // SAFETY: the panel holds all pairs, and the tile's rows lie in `rows` (both asserted above).
-        unsafe {
-            let (panel, rows) = (panel.as_ptr(), rows.as_ptr().add(row * ROW_STRIDE));
-            match tile_rows {
-                1 => finish_tile(row, tile::<P, 1>(panel, rows, pairs), &mut finish),
-                2 => finish_tile(row, tile::<P, 2>(panel, rows, pairs), &mut finish),
-                3 => finish_tile(row, tile::<P, 3>(panel, rows, pairs), &mut finish),
-                4 => finish_tile(row, tile::<P, 4>(panel, rows, pairs), &mut finish),
-                _ => finish_tile(row, tile::<P, 5>(panel, rows, pairs), &mut finish),
-            }
+    assert!(tile.len() >= 2 * pairs * row_count);
+    // SAFETY: the panel and the tile hold all pairs (asserted above).
+    unsafe {
+        let (panel, tile) = (panel.as_ptr(), tile.as_ptr());
+        match row_count {
+            1 => finish_rows(sum::<P, 1>(panel, tile, pairs), &mut finish),
+            2 => finish_rows(sum::<P, 2>(panel, tile, pairs), &mut finish),
+            3 => finish_rows(sum::<P, 3>(panel, tile, pairs), &mut finish),
+            4 => finish_rows(sum::<P, 4>(panel, tile, pairs), &mut finish),
+            5 => finish_rows(sum::<P, 5>(panel, tile, pairs), &mut finish),
+            _ => unreachable!("tiles have 1 to {MAX_TILE_ROWS} rows"),
         }
-        row += tile_rows;
-        tiles -= 1;
     }
 }
 
 #[inline(always)]
-fn finish_tile<const ROWS: usize>(
-    first_row: usize,
+fn finish_rows<const ROWS: usize>(
     sums: [[I32x4; 2]; ROWS],
     finish: &mut impl FnMut(usize, [I32x4; 2]),
 ) {
     for (row, sums) in sums.into_iter().enumerate() {
-        finish(first_row + row, sums);
+        finish(row, sums);
     }
 }
 
 /// # Safety
-/// `pairs` (at least 1) of a panel can be read at `panel`, and `2 * pairs` values at each of `ROWS` rows.
+/// `pairs` (at least 1) of a panel can be read at `panel`, and as many of a tile at `tile`.
 #[inline(always)]
-unsafe fn tile<P: Panel, const ROWS: usize>(
+unsafe fn sum<P: Panel, const ROWS: usize>(
     mut panel: *const u8,
-    mut rows: *const i16,
+    mut tile: *const i16,
     mut pairs: usize,
 ) -> [[I32x4; 2]; ROWS] {
     let mut sums = [[I32x4::splat(0); 2]; ROWS];
+    let pair_values = 2 * ROWS;
     // Four times written out. That each may be the last not only serves odd numbers of pairs: it keeps the compiler
     // from mixing one pair's sums with the next one's, for which the registers would not suffice.
     // SAFETY: as above, since `pairs` counts what is left.
     unsafe {
         loop {
-            add_pair::<P, ROWS>(&mut sums, panel, rows);
+            add_pair::<P, ROWS>(&mut sums, panel, tile);
             if pairs == 1 {
                 break;
             }
-            add_pair::<P, ROWS>(&mut sums, panel.add(P::PAIR_BYTES), rows.add(2));
+            add_pair::<P, ROWS>(&mut sums, panel.add(P::PAIR_BYTES), tile.add(pair_values));
             if pairs == 2 {
                 break;
             }
-            add_pair::<P, ROWS>(&mut sums, panel.add(2 * P::PAIR_BYTES), rows.add(4));
+            add_pair::<P, ROWS>(
+                &mut sums,
+                panel.add(2 * P::PAIR_BYTES),
+                tile.add(2 * pair_values),
+            );
             if pairs == 3 {
                 break;
             }
-            add_pair::<P, ROWS>(&mut sums, panel.add(3 * P::PAIR_BYTES), rows.add(6));
+            add_pair::<P, ROWS>(
+                &mut sums,
+                panel.add(3 * P::PAIR_BYTES),
+                tile.add(3 * pair_values),
+            );
             pairs -= 4;
             if pairs == 0 {
                 break;
             }
             panel = panel.add(4 * P::PAIR_BYTES);
-            rows = rows.add(8);
+            tile = tile.add(4 * pair_values);
         }
     }
     sums
 }
 
 /// # Safety
-/// A pair of a panel can be read at `panel`, and two values at each of `ROWS` rows.
+/// A pair of a panel can be read at `panel`, and one of each row at `tile`.
 #[inline(always)]
 unsafe fn add_pair<P: Panel, const ROWS: usize>(
     sums: &mut [[I32x4; 2]; ROWS],
     panel: *const u8,
-    rows: *const i16,
+    tile: *const i16,
 ) {
     // SAFETY: as above.
     let weights = unsafe { P::load(panel) };
     for (row, sums) in sums.iter_mut().enumerate() {
         // SAFETY: as above.
-        let pair = unsafe { I16x8::load_pair(rows.add(row * ROW_STRIDE)) };
+        let pair = unsafe { I16x8::load_pair(tile.add(2 * row)) };
         sums[0] = sums[0] + weights[0].dot(pair);
         sums[1] = sums[1] + weights[1].dot(pair);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::Random;
+
+    /// Weights `[outputs, inputs]` as `Weight::I8` has them.
+    fn byte_panels(weights: &[i8], inputs: usize) -> Vec<u8> {
+        let mut panels = vec![0; weights.len()];
+        for (output, row) in weights.chunks_exact(inputs).enumerate() {
+            for (input, weight) in row.iter().enumerate() {
+                let pair = output / 8 * (inputs / 2) + input / 2;
+                let is_high = output % 8 / 4;
+                let place = pair * 16 + output % 4 * 4 + input % 2 * 2 + is_high;
+                panels[place] = *weight as u8 ^ if is_high == 0 { 0x80 } else { 0 };
+            }
+        }
+        panels
+    }
+
+    /// Weights `[outputs, inputs]` as `Weight::I16` has them.
+    fn wide_panels(weights: &[i16], inputs: usize) -> Vec<u8> {
+        let mut panels = vec![0; 2 * weights.len()];
+        for (output, row) in weights.chunks_exact(inputs).enumerate() {
+            for (input, weight) in row.iter().enumerate() {
+                let pair = output / 8 * (inputs / 2) + input / 2;
+                let place = 2 * (pair * 16 + output % 8 * 2 + input % 2);
+                panels[place..place + 2].copy_from_slice(&weight.to_le_bytes());
+            }
+        }
+        panels
+    }
+
+    /// Compares with sums in whole numbers, which f32 then turns into the same bits.
+    fn check(inputs: usize, outputs: usize, count: usize, extreme: bool) {
+        let mut random = Random::new((inputs * outputs + count) as u64);
+        let mut weight = |most: i16| {
+            let value = (random.next_u64() % (2 * most as u64 + 1)) as i16 - most;
+            if extreme {
+                most * value.signum()
+            } else {
+                value
+            }
+        };
+        let bytes: Vec<i8> = (0..inputs * outputs).map(|_| weight(127) as i8).collect();
+        let wide: Vec<i16> = (0..inputs * outputs)
+            .map(|_| weight(MAX_I16_WEIGHT))
+            .collect();
+        let rows: Vec<f32> = (0..inputs * count)
+            .map(|_| f32::from(weight(2047)))
+            .collect();
+        let scales: Vec<f32> = (0..outputs)
+            .map(|_| f32::from(weight(99)) / 1000.0)
+            .collect();
+        let bias: Vec<f32> = (0..outputs).map(|_| f32::from(weight(99)) / 10.0).collect();
+        let mut quantised = QuantisedRows::default();
+        quantised.set(&rows, inputs);
+        let (byte_panels, wide_panels) = (byte_panels(&bytes, inputs), wide_panels(&wide, inputs));
+        let exact = |row: usize, output: usize, is_wide: bool| -> f32 {
+            let sum: i64 = (0..inputs)
+                .map(|input| {
+                    let step = rows[row * inputs + input] / quantised.scale(row);
+                    let index = output * inputs + input;
+                    let weight = if is_wide {
+                        wide[index]
+                    } else {
+                        bytes[index].into()
+                    };
+                    step.round() as i64 * i64::from(weight)
+                })
+                .sum();
+            sum as f32 * quantised.scale(row) * scales[output] + bias[output]
+        };
+        for (is_wide, weight) in [
+            (false, Weight::I8(&byte_panels)),
+            (true, Weight::I16(&wide_panels)),
+        ] {
+            let linear = Linear {
+                weight,
+                scales: &scales,
+                bias: &bias,
+                inputs,
+            };
+            let mut results = vec![f32::NAN; count * outputs];
+            linear.apply(&quantised, Write::Set, &mut results);
+            let mut sums = vec![1.0; count * outputs];
+            linear.apply(&quantised, Write::Add, &mut sums);
+            for row in 0..count {
+                for output in 0..outputs {
+                    let expected = exact(row, output, is_wide);
+                    assert_eq!(results[row * outputs + output], expected, "{row} {output}");
+                    assert_eq!(sums[row * outputs + output], 1.0 + expected);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn products_are_exact_for_any_number_of_rows() {
+        for count in 1..=17 {
+            check(24, 16, count, false);
+        }
+    }
+
+    #[test]
+    fn products_are_exact_where_several_blocks_of_weights_are_needed() {
+        check(8, 8, 3, false);
+        check(384, 96, 6, false);
+        check(1536, 24, 5, false);
+    }
+
+    #[test]
+    fn the_largest_weights_and_activations_do_not_overflow() {
+        check(2048, 8, 5, true);
     }
 }

@@ -1,38 +1,40 @@
 //! Activations in 12 bits: rows of i16, each with the f32 that one step stands for.
 
 use super::lanes::{F32x4, I16x8, I32x4};
+use super::product::{Tile, tiles};
 
 /// The largest magnitude of an activation: 12 bits with the sign. Weights have 8 and rows at most `MAX_ROW_VALUES`
-/// values, so that their products fit an i32: 2047 x 127 x 4096 < 2^31.
+/// values, so that the sums of their products fit an i32: 2047 x 127 x 4096 < 2^31.
 pub const LEVELS: f32 = 2047.0;
 pub const MAX_ROW_VALUES: usize = 4096;
-/// From one row to the next, the same for all: it becomes a constant in the address of a load. The 32 more keep rows
-/// from meeting in the same places of the cache.
-pub const ROW_STRIDE: usize = MAX_ROW_VALUES + 32;
 /// A smaller largest value is taken as zero: it has no inverse to multiply with.
 const SMALLEST: f32 = 1e-30;
 
+/// What a linear layer reads.
+#[derive(Default)]
 pub struct QuantisedRows {
-    /// `[rows, ROW_STRIDE]`
+    count: usize,
+    row_values: usize,
+    /// For each tile `[row_values / 2, rows of the tile, 2]`: what a product reads lies in the order in which it does.
     values: Vec<i16>,
-    /// `[rows]` What a step stands for.
+    /// `[count]` What a step stands for.
     scales: Vec<f32>,
-    /// `[rows]` The sum of a row's values.
+    /// `[count]` The sum of a row's values.
     sums: Vec<i32>,
 }
 
 impl QuantisedRows {
-    pub fn new(rows: usize) -> Self {
-        Self {
-            values: vec![0; rows * ROW_STRIDE],
-            scales: vec![0.0; rows],
-            sums: vec![0; rows],
-        }
+    pub fn count(&self) -> usize {
+        self.count
     }
 
-    /// `[rows, ROW_STRIDE]`
-    pub fn values(&self) -> &[i16] {
-        &self.values
+    pub fn row_values(&self) -> usize {
+        self.row_values
+    }
+
+    /// `[row_values / 2, rows of the tile, 2]`
+    pub fn tile(&self, tile: Tile) -> &[i16] {
+        &self.values[tile.first * self.row_values..][..tile.rows * self.row_values]
     }
 
     pub fn scale(&self, row: usize) -> f32 {
@@ -43,47 +45,155 @@ impl QuantisedRows {
         self.sums[row]
     }
 
-    /// Writes `values`, `[n]`, n a multiple of 8 and at most `MAX_ROW_VALUES`, into a row.
-    pub fn set(&mut self, row: usize, values: &[f32]) {
-        let place = &mut self.values[row * ROW_STRIDE..][..values.len()];
-        let (scale, sum) = quantise(values, place);
-        self.scales[row] = scale;
-        self.sums[row] = sum;
+    /// Takes rows, `[count, row_values]`; `row_values` is a multiple of 8.
+    pub fn set(&mut self, rows: &[f32], row_values: usize) {
+        assert!(row_values.is_multiple_of(8) && row_values <= MAX_ROW_VALUES);
+        self.count = rows.len() / row_values;
+        self.row_values = row_values;
+        self.values.resize(rows.len().max(self.values.len()), 0);
+        self.scales.resize(self.count, 0.0);
+        self.sums.resize(self.count, 0);
+        for tile in tiles(self.count) {
+            let values = &mut self.values[tile.first * row_values..][..tile.rows * row_values];
+            for row in 0..tile.rows {
+                let index = tile.first + row;
+                let row_of_tile = RowOfTile::new(values, row, tile.rows, row_values);
+                (self.scales[index], self.sums[index]) =
+                    quantise(&rows[index * row_values..][..row_values], row_of_tile);
+            }
+        }
     }
 }
 
-/// Rounds `values`, `[n]`, n a multiple of 8, to whole steps of max / 2047, and returns the step and the sum of the
-/// steps. Zeros have a step of 0.
-pub fn quantise(values: &[f32], steps: &mut [i16]) -> (f32, i32) {
-    let largest = largest_magnitude(values);
-    let (places, _) = steps[..values.len()].as_chunks_mut::<8>();
-    if largest < SMALLEST {
-        places.fill([0; 8]);
-        return (0.0, 0);
+/// Where eight steps of a row are written.
+pub trait Steps {
+    fn put(&mut self, eight: usize, steps: I16x8);
+}
+
+/// One behind the other.
+impl Steps for &mut [i16] {
+    #[inline(always)]
+    fn put(&mut self, eight: usize, steps: I16x8) {
+        steps.store(&mut self.as_chunks_mut::<8>().0[eight]);
     }
-    let factor = F32x4::splat(LEVELS / largest);
-    let (eights, _) = values.as_chunks::<8>();
+}
+
+/// A row among those of a tile, `[values / 2, rows, 2]`.
+pub struct RowOfTile<'a> {
+    tile: &'a mut [i16],
+    row: usize,
+    rows: usize,
+}
+
+impl<'a> RowOfTile<'a> {
+    /// `values`, a multiple of 8, are those of a row.
+    pub fn new(tile: &'a mut [i16], row: usize, rows: usize, values: usize) -> Self {
+        assert!(row < rows && values.is_multiple_of(8));
+        Self {
+            tile: &mut tile[..rows * values],
+            row,
+            rows,
+        }
+    }
+}
+
+impl Steps for RowOfTile<'_> {
+    #[inline(always)]
+    fn put(&mut self, eight: usize, steps: I16x8) {
+        let pairs = &mut self.tile[8 * self.rows * eight..][..8 * self.rows];
+        // SAFETY: `pairs` is `[4, rows, 2]`, and `row` is one of them.
+        unsafe { steps.store_pairs_to(pairs.as_mut_ptr().add(2 * self.row), 2 * self.rows) }
+    }
+}
+
+/// Rounds `values` to whole steps of max / 2047, and returns the step and the sum of the steps. Zeros have a step of 0.
+/// Zeros fill up the last eight.
+#[inline(always)]
+pub fn quantise(values: &[f32], mut steps: impl Steps) -> (f32, i32) {
+    let (eights, rest) = values.as_chunks::<8>();
+    let mut last = [0.0; 8];
+    for (place, value) in last.iter_mut().zip(rest) {
+        *place = *value;
+    }
+    let largest = largest_magnitude(eights).max(largest_magnitude(&[last]));
+    let (scale, factor) = if largest < SMALLEST {
+        (0.0, 0.0)
+    } else {
+        (largest / LEVELS, LEVELS / largest)
+    };
+    let factor = F32x4::splat(factor);
     let mut sum = I32x4::splat(0);
-    for (eight, place) in eights.iter().zip(places) {
-        let [low, high] = halves(eight);
-        let (low, high) = ((low * factor).round(), (high * factor).round());
+    let mut round = |index: usize, eight: &[f32; 8]| {
+        let [low, high] = halves(eight).map(|half| (half * factor).round());
         sum = sum + (low + high);
-        I16x8::narrow(low, high).store(place);
+        steps.put(index, I16x8::narrow(low, high));
+    };
+    for (index, eight) in eights.iter().enumerate() {
+        round(index, eight);
     }
-    (largest / LEVELS, sum.lanes().into_iter().sum())
+    if !rest.is_empty() {
+        round(eights.len(), &last);
+    }
+    (scale, sum.lanes().into_iter().sum())
 }
 
-/// The largest magnitude of `[n]` values, n a multiple of 8.
-pub fn largest_magnitude(values: &[f32]) -> f32 {
+#[inline(always)]
+fn largest_magnitude(eights: &[[f32; 8]]) -> f32 {
     let mut largest = [F32x4::splat(0.0); 2];
-    for eight in values.as_chunks::<8>().0 {
+    for eight in eights {
         let [low, high] = halves(eight);
         largest = [largest[0].max(low.abs()), largest[1].max(high.abs())];
     }
     largest[0].max(largest[1]).largest()
 }
 
+#[inline(always)]
 fn halves(eight: &[f32; 8]) -> [F32x4; 2] {
     let (halves, _) = eight.as_chunks::<4>();
     [F32x4::load(&halves[0]), F32x4::load(&halves[1])]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_magnitude_gets_2047_steps_and_ties_go_to_the_even_one() {
+        let values = [0.5, 1.5, -2047.0, 2.5, 0.0, -0.5, 100.4, 3.0, 1.0];
+        let mut steps = [9; 16];
+        let (scale, sum) = quantise(&values, &mut steps[..]);
+        assert_eq!(scale, 1.0);
+        assert_eq!(steps[..9], [0, 2, -2047, 2, 0, 0, 100, 3, 1]);
+        assert_eq!(steps[9..], [0; 7]);
+        assert_eq!(sum, -1939);
+    }
+
+    #[test]
+    fn zeros_and_what_has_no_inverse_have_a_step_of_0() {
+        for value in [0.0, -0.0, 1e-38, f32::MIN_POSITIVE / 2.0] {
+            let mut steps = [9; 8];
+            assert_eq!(quantise(&[value; 8], &mut steps[..]), (0.0, 0));
+            assert_eq!(steps, [0; 8]);
+        }
+    }
+
+    #[test]
+    fn rows_of_a_tile_lie_pair_by_pair() {
+        let rows: Vec<f32> = (0..7 * 8)
+            .map(|index| (index % 8) as f32 * 100.0 + (index / 8) as f32)
+            .collect();
+        let mut quantised = QuantisedRows::default();
+        quantised.set(&rows, 8);
+        assert_eq!(quantised.count(), 7);
+        // Seven rows are a tile of four and one of three.
+        let tile = quantised.tile(Tile { first: 4, rows: 3 });
+        for row in 0..3 {
+            for value in 0..8 {
+                let step = tile[(value / 2 * 3 + row) * 2 + value % 2];
+                let found = f32::from(step) * quantised.scale(4 + row);
+                let expected = rows[(4 + row) * 8 + value];
+                assert!((found - expected).abs() <= 0.5 * quantised.scale(4 + row));
+            }
+        }
+    }
 }

@@ -1,8 +1,10 @@
 //! Softmax, as attention needs it: shares in whole numbers.
 
+use std::array;
+
 use super::exp::exp2;
 use super::lanes::{F32x4, I16x8};
-use super::quantised_rows::LEVELS;
+use super::quantised_rows::{LEVELS, Steps};
 
 /// The largest share, in 16 bits.
 const MAX_SHARE: f32 = 32_767.0;
@@ -21,36 +23,63 @@ const _: () = assert!((MAX_SUM + 4096.0 / 2.0) as f64 * (LEVELS as f64) < 2_147_
 
 /// From `scores`, `[keys]`, a multiple of 8, which are powers of two, to `shares`, `[keys]`: 2^score x the scale of the
 /// key's value, in steps. Returns what a step stands for when all 2^score together are 1. Overwrites the scores.
-pub fn softmax(scores: &mut [f32], value_scales: &[f32], shares: &mut [i16]) -> f32 {
-    let largest_score = F32x4::splat(largest(scores));
-    let smallest_power = F32x4::splat(SMALLEST_POWER);
-    let mut sum = F32x4::splat(0.0);
-    let mut sum_of_shares = F32x4::splat(0.0);
-    let mut largest_share = F32x4::splat(0.0);
-    let fours = scores.as_chunks_mut::<4>().0.iter_mut();
-    for (four, value_scales) in fours.zip(value_scales.as_chunks::<4>().0) {
-        let power = exp2((F32x4::load(four) - largest_score).max(smallest_power));
-        let share = power * F32x4::load(value_scales);
-        sum = sum + power;
-        sum_of_shares = sum_of_shares + share;
-        largest_share = largest_share.max(share);
-        share.store(four);
+pub fn softmax(scores: &mut [f32], value_scales: &[f32], mut shares: impl Steps) -> f32 {
+    let mut totals = Totals {
+        largest_score: F32x4::splat(largest(scores)),
+        powers: F32x4::splat(0.0),
+        shares: F32x4::splat(0.0),
+        largest_share: F32x4::splat(0.0),
+    };
+    let (many, rest) = scores.as_chunks_mut::<16>();
+    let (many_scales, rest_scales) = value_scales.as_chunks::<16>();
+    for (scores, scales) in many.iter_mut().zip(many_scales) {
+        totals.add::<4>(scores.as_chunks_mut().0, scales.as_chunks().0);
     }
-    let largest_share = largest_share.largest();
-    if largest_share < SMALLEST {
-        shares[..scores.len()].fill(0);
-        return 0.0;
+    let rest_scales = rest_scales.as_chunks::<8>().0;
+    for (scores, scales) in rest.as_chunks_mut::<8>().0.iter_mut().zip(rest_scales) {
+        totals.add::<2>(scores.as_chunks_mut().0, scales.as_chunks().0);
     }
-    let factor = (MAX_SHARE / largest_share).min(MAX_SUM / sum_of_shares.sum());
+    let largest_share = totals.largest_share.largest();
+    let factor = if largest_share < SMALLEST {
+        0.0
+    } else {
+        (MAX_SHARE / largest_share).min(MAX_SUM / totals.shares.sum())
+    };
     let lanes = F32x4::splat(factor);
-    let eights = scores.as_chunks::<8>().0.iter();
-    for (eight, place) in eights.zip(shares.as_chunks_mut::<8>().0) {
+    for (index, eight) in scores.as_chunks::<8>().0.iter().enumerate() {
         let (halves, _) = eight.as_chunks::<4>();
         let low = (F32x4::load(&halves[0]) * lanes).round();
         let high = (F32x4::load(&halves[1]) * lanes).round();
-        I16x8::narrow(low, high).store(place);
+        shares.put(index, I16x8::narrow(low, high));
     }
-    1.0 / (factor * sum.sum())
+    if factor == 0.0 {
+        return 0.0;
+    }
+    1.0 / (factor * totals.powers.sum())
+}
+
+struct Totals {
+    largest_score: F32x4,
+    powers: F32x4,
+    shares: F32x4,
+    largest_share: F32x4,
+}
+
+impl Totals {
+    /// Replaces scores by shares.
+    #[inline(always)]
+    fn add<const N: usize>(&mut self, scores: &mut [[f32; 4]], value_scales: &[[f32; 4]]) {
+        let powers = exp2(array::from_fn::<_, N, _>(|index| {
+            (F32x4::load(&scores[index]) - self.largest_score).max(F32x4::splat(SMALLEST_POWER))
+        }));
+        for (index, power) in powers.into_iter().enumerate() {
+            let share = power * F32x4::load(&value_scales[index]);
+            share.store(&mut scores[index]);
+            self.powers = self.powers + power;
+            self.shares = self.shares + share;
+            self.largest_share = self.largest_share.max(share);
+        }
+    }
 }
 
 #[inline(always)]

@@ -29,9 +29,9 @@ const MIN_SEQ_LEN: usize = 3;
 /// Of one request. They take 20 s at 27 thousand million multiply-adds a second, and Cloudflare's default limit is 30 s.
 const REQUEST_MULTIPLY_ADDS: u64 = 540_000_000_000;
 const MAX_REQUEST_TOKENS: usize = 300_000;
-/// So many tokens go through a layer at once: their activations fit in the second cache. A multiple of a tile's rows, and
-/// even, since attention takes keys and values by two.
-const TOKENS_AT_ONCE: usize = 60;
+/// At most so many tokens go through a layer at once: their activations fit in the second cache. Even, since attention
+/// takes keys and values by two.
+const MOST_TOKENS_AT_ONCE: usize = 64;
 
 pub struct Bert {
     file: WeightsFile,
@@ -121,11 +121,11 @@ struct Activations {
     dimensions: (usize, usize, usize),
     /// `[tokens, hidden]` What goes from layer to layer.
     hidden: Vec<f32>,
-    /// `[TOKENS_AT_ONCE]` What a linear layer reads.
+    /// `[MOST_TOKENS_AT_ONCE]` What a linear layer reads.
     rows: QuantisedRows,
-    /// `[TOKENS_AT_ONCE, max(hidden, intermediate)]` Keys, then queries, then the intermediate layer.
+    /// `[MOST_TOKENS_AT_ONCE, max(hidden, intermediate)]` Keys, then queries, then the intermediate layer.
     wide: Vec<f32>,
-    /// `[TOKENS_AT_ONCE, hidden]` Values, then what attention gives.
+    /// `[MOST_TOKENS_AT_ONCE, hidden]` Values, then what attention gives.
     context: Vec<f32>,
     attention: Attention,
 }
@@ -231,7 +231,7 @@ impl Bert {
             Some(dense) => {
                 let pooled = &mut memory.context[..config.hidden];
                 config.pooling.pool(&memory.hidden, pooled);
-                memory.rows.set(0, pooled);
+                memory.rows.set(pooled, config.hidden);
                 dense.apply(file, &memory.rows, semantic);
             }
         }
@@ -277,37 +277,35 @@ impl BertLayer {
         } = memory;
         let size = config.hidden;
         attention.begin(tokens);
-        for (index, hidden) in hidden.chunks(TOKENS_AT_ONCE * size).enumerate() {
-            let (count, values) = (hidden.len() / size, hidden.len());
-            set_rows(rows, hidden, size);
+        let at_once = tokens_at_once(tokens);
+        for (index, hidden) in hidden.chunks(at_once * size).enumerate() {
+            let values = hidden.len();
+            rows.set(hidden, size);
             let (keys, values) = (&mut wide[..values], &mut context[..values]);
-            self.attention
-                .key
-                .of(file)
-                .apply(rows, count, Write::Set, keys);
+            self.attention.key.of(file).apply(rows, Write::Set, keys);
             self.attention
                 .value
                 .of(file)
-                .apply(rows, count, Write::Set, values);
-            attention.set_keys_and_values(index * TOKENS_AT_ONCE, keys, values);
+                .apply(rows, Write::Set, values);
+            attention.set_keys_and_values(index * at_once, keys, values);
         }
-        for hidden in hidden[..wanted * size].chunks_mut(TOKENS_AT_ONCE * size) {
+        for hidden in hidden[..wanted * size].chunks_mut(at_once * size) {
             let count = hidden.len() / size;
             let (queries, context) = (&mut wide[..count * size], &mut context[..count * size]);
-            set_rows(rows, hidden, size);
+            rows.set(hidden, size);
             self.attention
                 .query
                 .of(file)
-                .apply(rows, count, Write::Set, queries);
+                .apply(rows, Write::Set, queries);
             attention.attend(queries, context);
-            set_rows(rows, context, size);
+            rows.set(context, size);
             self.attention_output.add(file, config, rows, hidden);
-            set_rows(rows, hidden, size);
+            rows.set(hidden, size);
             let intermediate = &mut wide[..count * config.intermediate];
             let dense = self.intermediate.dense.of(file);
-            dense.apply(rows, count, Write::Set, intermediate);
+            dense.apply(rows, Write::Set, intermediate);
             config.hidden_act.apply(intermediate);
-            set_rows(rows, intermediate, config.intermediate);
+            rows.set(intermediate, config.intermediate);
             self.output.add(file, config, rows, hidden);
         }
     }
@@ -316,8 +314,7 @@ impl BertLayer {
 impl BertOutput {
     /// Adds the linear layer of `rows` to `hidden`, `[count, hidden]`, and normalises that.
     fn add(&self, file: &WeightsFile, config: &Config, rows: &QuantisedRows, hidden: &mut [f32]) {
-        let count = hidden.len() / config.hidden;
-        self.dense.of(file).apply(rows, count, Write::Add, hidden);
+        self.dense.of(file).apply(rows, Write::Add, hidden);
         for row in hidden.chunks_exact_mut(config.hidden) {
             self.layer_norm.apply(row, config);
         }
@@ -330,10 +327,10 @@ impl LayerNorm {
     }
 }
 
-fn set_rows(rows: &mut QuantisedRows, values: &[f32], size: usize) {
-    for (index, row) in values.chunks_exact(size).enumerate() {
-        rows.set(index, row);
-    }
+/// An even number of tokens that shares them out in equal parts.
+fn tokens_at_once(tokens: usize) -> usize {
+    let parts = tokens.div_ceil(MOST_TOKENS_AT_ONCE);
+    tokens.div_ceil(parts).next_multiple_of(2)
 }
 
 impl Activations {
@@ -349,9 +346,9 @@ impl Activations {
         memory.get_or_insert_with(|| Self {
             dimensions,
             hidden: Vec::new(),
-            rows: QuantisedRows::new(TOKENS_AT_ONCE),
-            wide: vec![0.0; TOKENS_AT_ONCE * config.hidden.max(config.intermediate)],
-            context: vec![0.0; TOKENS_AT_ONCE * config.hidden],
+            rows: QuantisedRows::default(),
+            wide: vec![0.0; MOST_TOKENS_AT_ONCE * config.hidden.max(config.intermediate)],
+            context: vec![0.0; MOST_TOKENS_AT_ONCE * config.hidden],
             attention: Attention::new(config.heads, config.hidden / config.heads),
         })
     }

@@ -88,9 +88,9 @@ impl Dense {
         Ok(Some(Self { linear, activation }))
     }
 
-    /// Writes what it makes of the first row.
+    /// Writes what it makes of the one row.
     pub fn apply(&self, file: &WeightsFile, rows: &QuantisedRows, result: &mut [f32]) {
-        self.linear.of(file).apply(rows, 1, Write::Set, result);
+        self.linear.of(file).apply(rows, Write::Set, result);
         self.activation.apply(result);
     }
 }
