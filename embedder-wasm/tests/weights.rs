@@ -191,7 +191,7 @@ mod safetensors_refuses {
         an_empty_name: f32_with(&["__metadata__", "name"], json!("")) => "header.__metadata__.name: expected the model's name, found \"\"";
         no_tokenizer: f32_with(&["__metadata__", "tokenizer"], Value::Null) => "header.__metadata__.tokenizer: expected a string, found nothing";
         an_unknown_tokenizer: f32_with(&["__metadata__", "tokenizer"], json!("bpe")) =>
-            format!("header.__metadata__.tokenizer: expected one of {}, found \"bpe\"", Tokenizer::NAMES);
+            format!("header.__metadata__.tokenizer: expected one of {}, wordpiece, found \"bpe\"", Tokenizer::NAMES);
         no_max_seq_len: f32_with(&["__metadata__", "max_seq_len"], Value::Null) => "header.__metadata__.max_seq_len: expected a string, found nothing";
         a_max_seq_len_that_is_a_number: f32_with(&["__metadata__", "max_seq_len"], json!(4)) => "header.__metadata__.max_seq_len: expected a string, found 4";
         a_max_seq_len_of_zero: f32_with(&["__metadata__", "max_seq_len"], json!("0")) =>

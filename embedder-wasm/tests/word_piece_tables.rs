@@ -173,12 +173,12 @@ mod is_refused {
         no_drop_unknown: file(&[("drop_unknown", "")])
             => r#"header.__metadata__.drop_unknown: expected "true" or "false", found """#;
         no_characters: file(&[("max_characters", "0")])
-            => r#"header.__metadata__.max_characters: expected a number from 1 to 4294967295, found "0""#;
+            => r#"header.__metadata__.max_characters: expected an integer from 1 to 4294967295, found "0""#;
         a_lexical_part_without_normalisation: with_table(described(&[("lexical_dim", "8"), ("lexical_weight", "1")]))
             .add("idf", Dtype::U8, &[1], vec![1]).finish()
             => r#"header.__metadata__.normalize: expected "true", which a lexical part needs, found "false""#;
         a_vocabulary_that_is_longer_than_the_table: without_vocabulary(&[])
-            .add("vocabulary", Dtype::U8, &[29], b"[UNK]\nhello\nworld\n##s\nrust\nx".to_vec())
+            .add("vocabulary", Dtype::U8, &[28], b"[UNK]\nhello\nworld\n##s\nrust\nx".to_vec())
             .add("embeddings", Dtype::F32, &[ROWS, DIMENSIONS], f32_bytes(&ROW_VALUES)).finish()
             => "tensor vocabulary: expected at most 5 tokens, one for each row of embeddings, found 6";
         an_unknown_token_that_is_not_there: file(&[("unknown_token", "<unk>")])

@@ -20,10 +20,6 @@ use piece_table::PieceTable;
 use static_table::StaticTable;
 
 /// A loaded model. It does not change: what is scratch memory is passed in.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there are few models, and what is large is behind them"
-)]
 pub enum Model {
     /// A table of rows, one or two for each word.
     Static(StaticTable),

@@ -9,11 +9,23 @@ export function product(a: Float64Array, b: Float64Array, k: number): Float64Arr
     for (let j = 0; j < m; j += 2) {
       const columns = Math.min(2, m - j);
       // Where there is no such row, the last one once more: its sums are not kept.
-      const [a0, a1, a2, a3] = [0, 1, 2, 3].map((row) => (i + Math.min(row, rows - 1)) * k) as Four;
-      const [b0, b1] = [j * k, (j + columns - 1) * k];
-      let [s00, s01, s10, s11, s20, s21, s30, s31] = [0, 0, 0, 0, 0, 0, 0, 0];
+      const a0 = (i + Math.min(0, rows - 1)) * k;
+      const a1 = (i + Math.min(1, rows - 1)) * k;
+      const a2 = (i + Math.min(2, rows - 1)) * k;
+      const a3 = (i + Math.min(3, rows - 1)) * k;
+      const b0 = j * k;
+      const b1 = (j + columns - 1) * k;
+      let s00 = 0;
+      let s01 = 0;
+      let s10 = 0;
+      let s11 = 0;
+      let s20 = 0;
+      let s21 = 0;
+      let s30 = 0;
+      let s31 = 0;
       for (let l = 0; l < k; l++) {
-        const [x, y] = [b[b0 + l]!, b[b1 + l]!];
+        const x = b[b0 + l]!;
+        const y = b[b1 + l]!;
         s00 += a[a0 + l]! * x;
         s01 += a[a0 + l]! * y;
         s10 += a[a1 + l]! * x;
@@ -33,8 +45,6 @@ export function product(a: Float64Array, b: Float64Array, k: number): Float64Arr
   }
   return result;
 }
-
-type Four = [number, number, number, number];
 
 /** [rows, columns] to [columns, rows]. */
 export function transposed(values: Float64Array, columns: number): Float64Array {
