@@ -9,9 +9,9 @@ import { drain, MAX_BODY_BYTES, readBody } from "./worker/body";
 import { ClientLeft, embedAsJson } from "./worker/embed";
 import { ApiError, ERRORS, quoted } from "./worker/errors";
 import { log } from "./worker/log";
-import { defaultVersion, loadModel, modelNamed, servedModels } from "./worker/models";
+import { defaultVersion, knownModels, loadModel, modelNamed, servedModels } from "./worker/models";
 import type { ModelBindings, ServedModel } from "./worker/models";
-import { checkContentType, MAX_TEXTS, parseEmbeddingsRequest, parseJson } from "./worker/request";
+import { checkContentType, isText, MAX_TEXTS, parseEmbeddingsRequest, parseJson } from "./worker/request";
 import { textsOfInput } from "./worker/token-ids";
 import { canonicalUrl, hintFor } from "./worker/unknown-url";
 
@@ -230,15 +230,17 @@ async function createEmbeddings(context: Context): Promise<Response> {
     input,
     model: modelName,
     base64,
-    ...options
+    dimensions,
+    inputType,
   } = parseEmbeddingsRequest(parseJson(body), context.modelInPath);
   sizes.inputs = input.length;
-  const texts = await textsOfInput(input, MAX_BODY_BYTES, env, ctx);
-  const models = await servedModels(env, ctx);
+  // Token ids need their table; text, which is what most people send, does not wait for it.
+  const texts = isText(input) ? input : await textsOfInput(input, MAX_BODY_BYTES, env, ctx);
+  const models = knownModels(env) ?? (await servedModels(env, ctx));
   // Clients with a fixed name get the default.
   const served = (context.served = modelNamed(models, modelName) ?? models[0]!);
   const isAbandoned = (): boolean => request.signal.aborted;
-  const job = { served, texts, field: "input", isAbandoned, sizes, ...options };
+  const job = { served, texts, field: "input", dimensions, inputType, isAbandoned, sizes };
   return embedAsJson(job, { base64, modelName }, env, ctx, (answer, { truncated, empty }) =>
     respond(context, answer, 200, {
       "content-type": "application/json",

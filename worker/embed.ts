@@ -61,7 +61,7 @@ const SLICE_WORK = 1_500_000_000;
 const PAUSE_MILLISECONDS = 0;
 /** Of transformers, on Cloudflare as well as here. */
 const WORK_PER_SECOND = 30_000_000_000;
-/** More than three of the largest requests that a model allows, which take half a minute each. */
+/** Three of the largest requests that a model allows, and about a minute. */
 const MAX_WAITING_WORK = 1_600_000_000_000;
 /** In English and most other languages; only for how much work waits. */
 const CHARACTERS_PER_TOKEN = 4;
@@ -85,21 +85,61 @@ export interface JsonFormat {
  */
 export function embedAsJson<T>(
   job: EmbedJob,
-  { base64, modelName }: JsonFormat,
+  format: JsonFormat,
   env: ModelBindings,
   ctx: LoadContext,
-  answer: (body: Uint8Array<ArrayBuffer> | ReadableStream, summary: Summary) => T,
-): Promise<T> {
-  return withModel(job, env, ctx, async (work) => {
-    const { texts, dimensions } = work;
+  answer: JsonAnswer<T>,
+): T | Promise<T> {
+  const loaded = loadedModel(job.served);
+  // What most requests are, a loaded model and one slice, takes no promise on its way.
+  if (loaded !== undefined) return answerWith(loaded, job, format, answer);
+  return load(job, env, ctx).then((loaded) => answerWith(loaded, job, format, answer));
+}
+
+type JsonAnswer<T> = (body: Uint8Array<ArrayBuffer> | ReadableStream, summary: Summary) => T;
+
+async function load({ served }: EmbedJob, env: ModelBindings, ctx: LoadContext): Promise<LoadedModel> {
+  for (;;) {
+    await loadModel(served, env, ctx);
+    const loaded = loadedModel(served);
+    // A trap in another request may have taken the model away again.
+    if (loaded !== undefined) return loaded;
+  }
+}
+
+/** What one job works with, all of it checked, and how far it is. */
+interface Work {
+  loaded: LoadedModel;
+  texts: string[];
+  dimensions: number;
+  isAbandoned: () => boolean;
+  /** About how much there is to do. */
+  multiplyAdds: number;
+  /** How many texts are done. */
+  done: number;
+  /** Of these. */
+  summary: Summary;
+}
+
+function answerWith<T>(
+  loaded: LoadedModel,
+  job: EmbedJob,
+  { base64, modelName }: JsonFormat,
+  answer: JsonAnswer<T>,
+): T | Promise<T> {
+  try {
+    const work = checkedWork(job, loaded);
+    const { texts, dimensions, summary } = work;
     const format = base64 ? "base64" : "float";
     if (texts.length > embeddingsPerChunk(dimensions, format)) {
-      const { vectors, summary } = await vectorsOf(work);
-      return answer(streamedJson(vectors, dimensions, format, answerTail(modelName, summary)), summary);
+      const vectors = new Float32Array(texts.length * dimensions);
+      return afterwards(fillVectors(work, vectors), () =>
+        answer(streamedJson(vectors, dimensions, format, answerTail(modelName, summary)), summary),
+      );
     }
     const pieces: Uint8Array[] = [];
     let answered: T | undefined;
-    await forEachSlice(work, format, ({ elements }, summary, isLast) => {
+    const pending = forEachSlice(work, format, ({ elements }, isLast) => {
       if (!isLast) {
         pieces.push(elements.slice());
         return;
@@ -107,63 +147,44 @@ export function embedAsJson<T>(
       const last = withTail(elements, answerTail(modelName, summary));
       answered = answer(pieces.length === 0 ? last : joined([...pieces, last]), summary);
     });
-    return answered as T;
-  });
+    return afterwards(pending, () => answered as T);
+  } catch (error) {
+    throw failureOf(error);
+  }
 }
 
 /** Embeds into vectors of the caller's own, `[dimensions]` each. */
-export function embedAsVectors(
+export async function embedAsVectors(
   job: EmbedJob,
   env: ModelBindings,
   ctx: LoadContext,
 ): Promise<{ vectors: Float32Array[]; summary: Summary }> {
-  return withModel(job, env, ctx, async (work) => {
-    const { vectors, summary } = await vectorsOf(work);
-    const { length } = work.texts;
+  const loaded = loadedModel(job.served) ?? (await load(job, env, ctx));
+  try {
+    const work = checkedWork(job, loaded);
+    const { texts, dimensions, summary } = work;
+    const vectors = new Float32Array(texts.length * dimensions);
+    await fillVectors(work, vectors);
     return {
-      vectors: Array.from({ length }, (_, i) =>
-        vectors.slice(i * work.dimensions, (i + 1) * work.dimensions),
-      ),
+      vectors: texts.map((_, i) => vectors.slice(i * dimensions, (i + 1) * dimensions)),
       summary,
     };
-  });
-}
-
-/** What one job works with, all of it checked. */
-interface Work {
-  loaded: LoadedModel;
-  texts: string[];
-  dimensions: number;
-  isAbandoned: () => boolean;
-  /** Left out where the work fits into one slice. */
-  task: Task | undefined;
-}
-
-async function withModel<T>(
-  job: EmbedJob,
-  env: ModelBindings,
-  ctx: LoadContext,
-  use: (work: Work) => Promise<T>,
-): Promise<T> {
-  let loaded = loadedModel(job.served);
-  // A trap in another request may take the model away again before this one goes on.
-  while (loaded === undefined) {
-    await loadModel(job.served, env, ctx);
-    loaded = loadedModel(job.served);
-  }
-  let work: Work | undefined;
-  try {
-    const dimensions = checkedDimensions(job);
-    const texts = withPrompt(job, loaded);
-    const tokens = checkTokens(job, loaded, texts);
-    const task = queue(loaded, tokens * loaded.info.multiplyAddsPerToken);
-    work = { loaded, texts, dimensions, isAbandoned: job.isAbandoned, task };
-    return await use(work);
   } catch (error) {
     throw failureOf(error);
-  } finally {
-    if (work?.task !== undefined) endTask(work.task);
   }
+}
+
+function afterwards<T>(pending: Promise<void> | undefined, next: () => T): T | Promise<T> {
+  return pending === undefined ? next() : pending.then(next);
+}
+
+function checkedWork(job: EmbedJob, loaded: LoadedModel): Work {
+  const dimensions = checkedDimensions(job);
+  const texts = withPrompt(job, loaded);
+  const multiplyAdds = checkTokens(job, loaded, texts) * loaded.info.multiplyAddsPerToken;
+  checkWaiting(multiplyAdds);
+  const summary: Summary = { tokens: 0, truncated: [], empty: [] };
+  return { loaded, texts, dimensions, isAbandoned: job.isAbandoned, multiplyAdds, done: 0, summary };
 }
 
 function checkedDimensions({ served, dimensions = served.dimensions }: EmbedJob): number {
@@ -208,56 +229,65 @@ function checkTokens(
 }
 
 /** Work that takes several slices waits for its turns; there may be only so much of it. */
-function queue({ model }: LoadedModel, work: number): Task | undefined {
-  if (work <= SLICE_WORK) return undefined;
+function checkWaiting(multiplyAdds: number): void {
+  if (multiplyAdds <= SLICE_WORK) return;
   const waiting = waitingWork();
-  if (waiting > 0 && waiting + work > MAX_WAITING_WORK) {
-    const seconds = Math.ceil(waiting / WORK_PER_SECOND);
-    throw new ApiError(
-      "overloaded",
-      `Too many tokens are waiting here: they take about ${seconds} s. Try again then.`,
-      null,
-      { "retry-after": String(seconds) },
-    );
-  }
-  return beginTask(model, work);
+  if (waiting === 0 || waiting + multiplyAdds <= MAX_WAITING_WORK) return;
+  const seconds = Math.ceil(waiting / WORK_PER_SECOND);
+  throw new ApiError(
+    "overloaded",
+    `Too many tokens are waiting here: they take about ${seconds} s. Try again then.`,
+    null,
+    { "retry-after": String(seconds) },
+  );
 }
 
-/** [texts, dimensions] */
-async function vectorsOf(work: Work): Promise<{ vectors: Float32Array; summary: Summary }> {
-  const vectors = new Float32Array(work.texts.length * work.dimensions);
+/** `vectors` is [texts, dimensions]. */
+function fillVectors(work: Work, vectors: Float32Array): Promise<void> | undefined {
   const bytes = new Uint8Array(vectors.buffer);
   let offset = 0;
-  const summary = await forEachSlice(work, "vectors", ({ elements }) => {
+  return forEachSlice(work, "vectors", ({ elements }) => {
     bytes.set(elements, offset);
     offset += elements.byteLength;
   });
-  return { vectors, summary };
 }
 
-/** `take` gets views of wasm memory, and what is known of all texts so far. Work for one slice knows no pause. */
-async function forEachSlice(
-  work: Work,
-  format: Format,
-  take: (slice: Slice, summary: Summary, isLast: boolean) => void,
-): Promise<Summary> {
-  const { loaded, texts, dimensions, isAbandoned } = work;
-  const summary: Summary = { tokens: 0, truncated: [], empty: [] };
-  let workBudget = SLICE_WORK;
-  for (let firstIndex = 0; ;) {
-    const slice = embed(loaded.model, texts, { dimensions, format, firstIndex, workBudget });
-    const tokens = addCounts(summary, slice, firstIndex);
-    firstIndex += slice.done;
-    const isLast = firstIndex === texts.length;
-    take(slice, summary, isLast);
-    if (isLast) return summary;
-    workBudget -= tokens * loaded.info.multiplyAddsPerToken;
-    if (!slice.isBudgetSpent && workBudget > 0) continue;
-    work.task ??= beginTask(loaded.model, SLICE_WORK);
-    work.task.workLeft -= SLICE_WORK - workBudget;
-    await pause(work.task, isAbandoned);
-    workBudget = SLICE_WORK;
+/** Gets views of wasm memory: whatever it keeps, it copies. */
+type TakeSlice = (slice: Slice, isLast: boolean) => void;
+
+/** Returns nothing where the work is done at once: what fits into one slice knows no pause. */
+function forEachSlice(work: Work, format: Format, take: TakeSlice): Promise<void> | undefined {
+  return doSlice(work, format, take) ? undefined : doMoreSlices(work, format, take);
+}
+
+async function doMoreSlices(work: Work, format: Format, take: TakeSlice): Promise<void> {
+  const task = beginTask(work.loaded.model, work.multiplyAdds);
+  try {
+    do {
+      task.workLeft -= SLICE_WORK;
+      await pause(task, work.isAbandoned);
+    } while (!doSlice(work, format, take));
+  } catch (error) {
+    throw failureOf(error);
+  } finally {
+    endTask(task);
   }
+}
+
+/** As many texts as the budget of a slice allows; returns whether the last one is done. */
+function doSlice(work: Work, format: Format, take: TakeSlice): boolean {
+  const { loaded, texts, dimensions, summary } = work;
+  for (let workBudget = SLICE_WORK; workBudget > 0;) {
+    const slice = embed(loaded.model, texts, { dimensions, format, firstIndex: work.done, workBudget });
+    const tokens = addCounts(summary, slice, work.done);
+    work.done += slice.done;
+    const isLast = work.done === texts.length;
+    take(slice, isLast);
+    if (isLast) return true;
+    if (slice.isBudgetSpent) return false;
+    workBudget -= tokens * loaded.info.multiplyAddsPerToken;
+  }
+  return false;
 }
 
 /** Other requests get their turn. That of a client that has left ends here, mostly by never going on. */

@@ -178,6 +178,11 @@ function checkUser(user: unknown): void {
     throw invalidType("user", "a string", user);
 }
 
+/** Whether no text is given as token ids. */
+export function isText(input: (string | number[])[]): input is string[] {
+  return input.every((item) => typeof item === "string");
+}
+
 /** The first element decides what an array is. */
 function parseItems(input: string | unknown[]): (string | number[])[] {
   if (typeof input === "string") return [parseText(input, "input")];

@@ -29,7 +29,7 @@ export function endTask(task: Task): void {
 }
 
 export function waitingWork(): number {
-  return living().reduce((sum, { workLeft }) => sum + workLeft, 0);
+  return living().reduce((sum, { workLeft }) => sum + Math.max(workLeft, 0), 0);
 }
 
 export function isHeld(model: object): boolean {

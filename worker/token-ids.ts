@@ -19,8 +19,6 @@ export async function textsOfInput(
   env: TokenTableBindings,
   ctx: LoadContext,
 ): Promise<string[]> {
-  // Token ids need their table; text, which is what most people send, does not wait for it.
-  if (input.every((item) => typeof item === "string")) return input;
   return decodeTokenIds(await sharedTokenTable.get(env, ctx), input, maxBytes);
 }
 

@@ -21,7 +21,7 @@ export interface ServiceOptions {
   metadata?: { length: number; sha256: string };
   /** MODEL_KEY, API_KEY, MODELS, MAX_REQUEST_TOKENS. */
   bindings?: Record<string, string | object>;
-  /** Answers in the place of KV: see test/faulty-kv.js for what its answers mean. */
+  /** Answers in the place of KV: see test/lib/faulty-kv.js for what its answers mean. */
   kv?: (request: Request) => Response | Promise<Response>;
   /** RATE_LIMITER: requests allowed in ten seconds. */
   rateLimit?: number;

@@ -19,7 +19,7 @@ const MODELS = [17n, 18n].map((seed) => {
 });
 const [MODEL, NEXT_MODEL] = MODELS as [(typeof MODELS)[number], (typeof MODELS)[number]];
 
-/** A KV entry, as test/faulty-kv.js reads one. */
+/** A KV entry, as test/lib/faulty-kv.js reads one. */
 const entry = ({ weights, metadata }: typeof MODEL, bytes = weights.byteLength): Response =>
   new Response(weights.slice(0, bytes), { headers: { "x-metadata": metadata } });
 
