@@ -230,7 +230,8 @@ async function createEmbeddings(context: Context): Promise<Response> {
     input,
     model: modelName,
     base64,
-    ...options
+    dimensions,
+    inputType,
   } = parseEmbeddingsRequest(parseJson(body), context.modelInPath);
   sizes.inputs = input.length;
   // Token ids need their table; text, which is what most people send, does not wait for it.
@@ -239,7 +240,7 @@ async function createEmbeddings(context: Context): Promise<Response> {
   // Clients with a fixed name get the default.
   const served = (context.served = modelNamed(models, modelName) ?? models[0]!);
   const isAbandoned = (): boolean => request.signal.aborted;
-  const job = { served, texts, field: "input", isAbandoned, sizes, ...options };
+  const job = { served, texts, field: "input", dimensions, inputType, isAbandoned, sizes };
   return embedAsJson(job, { base64, modelName }, env, ctx, (answer, { truncated, empty }) =>
     respond(context, answer, 200, {
       "content-type": "application/json",

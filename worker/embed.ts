@@ -165,9 +165,12 @@ export async function embedAsVectors(
   try {
     const work = checkedWork(job, loaded);
     const { texts, dimensions, summary } = work;
-    const all = new Float32Array(texts.length * dimensions);
-    await fillVectors(work, all);
-    return { vectors: texts.map((_, i) => all.slice(i * dimensions, (i + 1) * dimensions)), summary };
+    const vectors = new Float32Array(texts.length * dimensions);
+    await fillVectors(work, vectors);
+    return {
+      vectors: texts.map((_, i) => vectors.slice(i * dimensions, (i + 1) * dimensions)),
+      summary,
+    };
   } catch (error) {
     throw failureOf(error);
   }

@@ -26,6 +26,8 @@ function post(body: Uint8Array, contentEncoding: string, chunkBytes?: number): P
       `${service.url}/v1/embeddings`,
       {
         method: "POST",
+        // workerd closes a connection that was idle for five seconds, which a busy client may see too late.
+        agent: false,
         headers: {
           "content-type": "application/json",
           "content-encoding": contentEncoding,
@@ -143,7 +145,7 @@ describe("a gzip bomb", () => {
     );
     assert.equal(status, 413);
     // So may stored blocks that are empty.
-    const blocks = Buffer.concat(Array.from({ length: 2_000_000 }, () => Buffer.from([0, 0, 0, 0xff, 0xff])));
+    const blocks = Buffer.alloc(10_000_000).fill(Buffer.from([0, 0, 0, 0xff, 0xff]));
     const plain = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3]);
     assert.equal((await post(Buffer.concat([plain, blocks]), "gzip")).status, 413);
   });
