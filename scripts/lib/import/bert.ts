@@ -5,10 +5,16 @@ import { calibrationIds, readTexts } from "./calibration.js";
 import { JsonFile, shown } from "./json-file.js";
 import type { Imported } from "./import-model.js";
 import type { DenseModule, Modules, Pooling } from "./modules.js";
-import { quantiseRows, quantiseRowsForInputs, type QuantisedRows } from "./quantise.js";
+import { quantiseRows, quantiseRowsForInputs, quantiseRowsWide, type QuantisedRows } from "./quantise.js";
 import { FLOAT_DTYPES, SafetensorsFile } from "./safetensors.js";
 import { inModule, jsonOf, type ModelSource } from "./source.js";
-import { floatTensor, matrixTensors, tableTensors, type WeightsTensor } from "./weights-file.js";
+import {
+  floatTensor,
+  matrixTensors,
+  tableTensors,
+  type AnyQuantisedRows,
+  type WeightsTensor,
+} from "./weights-file.js";
 import { openWeights, SAFETENSORS } from "./weights-source.js";
 import { readTokenizer, tokenizerMetadata, vocabularyTensor, type WordPiece } from "./wordpiece.js";
 
@@ -232,18 +238,29 @@ function shapesOf(config: BertConfig, tokenTypeRows: number): Map<string, number
   return shapes;
 }
 
-/** The matrices of the layers in 8 bits: rounded to the nearest, or as suits the texts of the calibration. */
+/**
+ * What attention takes its mean of goes on to the next layer as it is: here 8 bits cost as much as in all other
+ * matrices together, and 10 bits cost 4 % more of the file.
+ */
+const WIDE_MATRIX = /\.attention\.self\.value\.weight$/;
+
+/** The matrices of the layers, rounded to the nearest, or as suits the texts of the calibration. */
 function roundedMatrices(
   config: BertConfig,
   shapes: Map<string, number[]>,
   values: Map<string, Float32Array>,
   calibration: number[][] | undefined,
-): Map<string, QuantisedRows> {
-  const rounded = new Map<string, QuantisedRows>();
+): Map<string, AnyQuantisedRows> {
+  const rounded = new Map<string, AnyQuantisedRows>();
   const matrices = [...shapes].filter(([name, { length }]) => length === 2 && name.startsWith("encoder."));
   const round = (layer: string, quantise: (name: string, rows: number, columns: number) => QuantisedRows) => {
     for (const [name, [rows, columns]] of matrices) {
-      if (name.startsWith(layer)) rounded.set(name, quantise(name, rows!, columns!));
+      if (!name.startsWith(layer)) continue;
+      const isWide = WIDE_MATRIX.test(name);
+      rounded.set(
+        name,
+        isWide ? quantiseRowsWide(values.get(name)!, rows!, columns!) : quantise(name, rows!, columns!),
+      );
     }
   };
   if (calibration === undefined) {

@@ -1,9 +1,11 @@
-// Weights in 8 bits: a scale for each row, and the order in which the kernel reads them. model/FORMAT.md has both.
+// Weights in 8 or 10 bits: a scale for each row, and the order in which the kernel reads them. model/FORMAT.md has both.
 
 import { inverseFactor } from "./matrix.js";
 
 /** The largest level of a signed byte that has a negative of its own. */
 const LARGEST_LEVEL = 127;
+/** Of 10 bits: larger ones could overflow the kernel's sums. */
+const LARGEST_WIDE_LEVEL = 511;
 /** Added and taken away again, rounds an f64 below 2^51 to a whole number, halves to the even one. */
 const ROUNDING = 1.5 * 2 ** 52;
 
@@ -15,26 +17,44 @@ const HALF_PANEL_ROWS = 4;
 /** Turns a signed byte into an unsigned one that is 128 larger. */
 const TOP_BIT = 0x80;
 
-export interface QuantisedRows {
-  /** [rows, columns], row-major. */
-  levels: Int8Array;
+export interface QuantisedRows<Levels extends Int8Array | Int16Array = Int8Array> {
+  /** [rows, columns], row-major; 16-bit numbers hold 10 bits. */
+  levels: Levels;
   /** [rows]: a value is its level times its row's scale. */
   scales: Float32Array;
 }
 
 export function quantiseRows(values: Float32Array, rows: number, columns: number): QuantisedRows {
-  const levels = new Int8Array(rows * columns);
+  return roundedRows(values, columns, new Int8Array(rows * columns), LARGEST_LEVEL);
+}
+
+/** As `quantiseRows`, in 10 bits. */
+export function quantiseRowsWide(
+  values: Float32Array,
+  rows: number,
+  columns: number,
+): QuantisedRows<Int16Array> {
+  return roundedRows(values, columns, new Int16Array(rows * columns), LARGEST_WIDE_LEVEL);
+}
+
+function roundedRows<Levels extends Int8Array | Int16Array>(
+  values: Float32Array,
+  columns: number,
+  levels: Levels,
+  largestLevel: number,
+): QuantisedRows<Levels> {
+  const rows = levels.length / columns;
   const scales = new Float32Array(rows);
   for (let row = 0; row < rows; row++) {
     const begin = row * columns;
     let largest = 0;
     for (let i = begin; i < begin + columns; i++) largest = Math.max(largest, Math.abs(values[i]!));
-    scales[row] = largest / LARGEST_LEVEL;
+    scales[row] = largest / largestLevel;
     // All zeros, or so near to zero that no f32 scale could say how near.
     if (scales[row] === 0) scales[row] = 1;
     const scale = scales[row]!;
     for (let i = begin; i < begin + columns; i++) {
-      levels[i] = roundedLevel(values[i]! / scale);
+      levels[i] = roundedLevel(values[i]! / scale, largestLevel);
     }
   }
   return { levels, scales };
@@ -104,8 +124,8 @@ function scaleForInputs(row: Float32Array, importance: number[]): number {
 }
 
 /** Halves to the even level. */
-function roundedLevel(value: number): number {
-  return Math.max(-LARGEST_LEVEL, Math.min(LARGEST_LEVEL, value + ROUNDING - ROUNDING));
+function roundedLevel(value: number, largestLevel = LARGEST_LEVEL): number {
+  return Math.max(-largestLevel, Math.min(largestLevel, value + ROUNDING - ROUNDING));
 }
 
 /** The shape of a matrix [rows, columns] in panels: panel, pair of columns, row of a half, column of the pair, half. */
@@ -127,6 +147,26 @@ export function inPanels(levels: Int8Array, rows: number, columns: number): Int8
         for (let column = left; column < left + PANEL_COLUMNS; column++) {
           panels[next++] = levels[row * columns + column]! ^ TOP_BIT;
           panels[next++] = levels[(row + HALF_PANEL_ROWS) * columns + column]!;
+        }
+      }
+    }
+  }
+  return panels;
+}
+
+/** The shape of a matrix of 10 bits in panels: panel, pair of columns, row of the panel, column of the pair. */
+export function widePanelShape(rows: number, columns: number): number[] {
+  return [rows / PANEL_ROWS, columns / PANEL_COLUMNS, PANEL_ROWS, PANEL_COLUMNS];
+}
+
+export function inWidePanels(levels: Int16Array, rows: number, columns: number): Int16Array {
+  const panels = new Int16Array(levels.length);
+  let next = 0;
+  for (let top = 0; top < rows; top += PANEL_ROWS) {
+    for (let left = 0; left < columns; left += PANEL_COLUMNS) {
+      for (let row = top; row < top + PANEL_ROWS; row++) {
+        for (let column = left; column < left + PANEL_COLUMNS; column++) {
+          panels[next++] = levels[row * columns + column]!;
         }
       }
     }

@@ -1,17 +1,26 @@
 // Puts tensors and metadata into the extended container that model/FORMAT.md describes.
-import { inPanels, panelShape, quantiseRows, type QuantisedRows } from "./quantise.js";
+import {
+  inPanels,
+  inWidePanels,
+  panelShape,
+  quantiseRows,
+  widePanelShape,
+  type QuantisedRows,
+} from "./quantise.js";
 
-/** F32 and I8 tensors start at multiples of this, so that they can be read in place. */
+/** F32, I8 and I16 tensors start at multiples of this, so that they can be read in place. */
 const ALIGNMENT = 16;
+
+export type AnyQuantisedRows = QuantisedRows | QuantisedRows<Int16Array>;
 
 export interface WeightsTensor {
   name: string;
-  dtype: "F32" | "I8" | "U8";
+  dtype: "F32" | "I16" | "I8" | "U8";
   shape: number[];
   bytes: Uint8Array;
 }
 
-/** The whole file. F32 tensors come first, then I8, then U8, each in the order given. */
+/** The whole file. F32 tensors come first, then I16, I8 and U8, each in the order given. */
 export function weightsFile(metadata: Record<string, string>, tensors: WeightsTensor[]): Buffer {
   const header: Record<string, unknown> = { __metadata__: { format: "embeddings-worker", ...metadata } };
   const parts: Uint8Array[] = [];
@@ -43,6 +52,7 @@ function inFileOrder(tensors: WeightsTensor[]): WeightsTensor[] {
   return [
     ...floats.filter(isAligned),
     ...floats.filter((tensor) => !isAligned(tensor)),
+    ...tensors.filter(({ dtype }) => dtype === "I16"),
     ...tensors.filter(({ dtype }) => dtype === "I8"),
     ...tensors.filter(({ dtype }) => dtype === "U8"),
   ];
@@ -66,17 +76,19 @@ export function tableTensors(
   ];
 }
 
-/** A matrix that vectors are multiplied with: I8 in panels, and `<name>.scales`. */
+/** A matrix that vectors are multiplied with: I8 or I16 in panels, and `<name>.scales`. */
 export function matrixTensors(
   name: string,
   [rows, columns]: [number, number],
-  { levels, scales }: QuantisedRows,
+  { levels, scales }: AnyQuantisedRows,
 ): WeightsTensor[] {
-  const panels = inPanels(levels, rows, columns);
-  return [
-    floatTensor(`${name}.scales`, [rows], scales),
-    { name, dtype: "I8", shape: panelShape(rows, columns), bytes: bytesOf(panels) },
-  ];
+  const scalesTensor = floatTensor(`${name}.scales`, [rows], scales);
+  if (levels instanceof Int16Array) {
+    const bytes = bytesOf(inWidePanels(levels, rows, columns));
+    return [scalesTensor, { name, dtype: "I16", shape: widePanelShape(rows, columns), bytes }];
+  }
+  const bytes = bytesOf(inPanels(levels, rows, columns));
+  return [scalesTensor, { name, dtype: "I8", shape: panelShape(rows, columns), bytes }];
 }
 
 export function bytesTensor(name: string, bytes: Uint8Array): WeightsTensor {
@@ -84,6 +96,6 @@ export function bytesTensor(name: string, bytes: Uint8Array): WeightsTensor {
 }
 
 /** Every machine that runs Node keeps its numbers little-endian, as the file does. */
-function bytesOf(values: Float32Array | Int8Array): Uint8Array {
+function bytesOf(values: Float32Array | Int8Array | Int16Array): Uint8Array {
   return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
 }
