@@ -1,7 +1,7 @@
 // The first request of an isolate, which loads the weights, beside those of Workers that read them from KV as well,
 // and either drop or keep what they read.
 import { join } from "node:path";
-import { PROJECT_ROOT } from "../scripts/project.js";
+import { PROJECT_ROOT } from "../scripts/lib/project.js";
 import { bundledModules, cpuMilliseconds, startWorkerd } from "./workerd.js";
 import type { WorkerFiles } from "./workerd.js";
 

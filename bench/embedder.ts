@@ -1,13 +1,14 @@
-// The crate alone, native and as wasm in workerd: `embedder-tools/benches/rounds.rs` and `loop-worker.js` do the
+// The crate alone, native and as wasm in workerd: `embedder-tools/benches/rounds.rs` and `loop-worker.ts` do the
 // same work in turn. What is compared is CPU time, which a busy machine stretches less than the clock's.
 import { spawn, spawnSync } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { PROJECT_ROOT } from "../scripts/project.js";
+import { bundle } from "../scripts/lib/bundle.js";
+import { PROJECT_ROOT } from "../scripts/lib/project.js";
 import { makeTexts } from "./texts.js";
-import { cpuMilliseconds, SERVER_CORE, startWorkerd } from "./workerd.js";
+import { bundledModules, cpuMilliseconds, SERVER_CORE, startWorkerd } from "./workerd.js";
 
 const WORDS_EACH = 250;
 const TEXTS = makeTexts(40, WORDS_EACH);
@@ -76,12 +77,10 @@ async function cpuSeconds(worked: Worked, name: "embed" | "sum" | "float", round
 }
 
 async function startWasm(kvFolder: string): Promise<Worked> {
-  const modules = [
-    "bench/loop-worker.js",
-    "embedder-wasm/pkg/embedder_wasm.js",
-    "embedder-wasm/pkg/embedder_wasm_bg.wasm",
-  ];
-  const server = await startWorkerd({ modules: modules.map((path) => join(PROJECT_ROOT, path)), kvFolder });
+  const server = await startWorkerd({
+    modules: bundledModules(await bundle("bench/loop-worker.ts")),
+    kvFolder,
+  });
   return {
     pid: server.pid,
     async work(work, rounds) {

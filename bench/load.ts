@@ -3,7 +3,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { UserError } from "../scripts/project.js";
+import { UserError } from "../scripts/lib/project.js";
 import { LOAD_CORE } from "./workerd.js";
 
 export interface Load {

@@ -6,16 +6,15 @@ export interface Row {
   ceiling: string;
   ratio: string;
   spread: string;
-  reach: string;
 }
 
 export function table(rows: Row[]): string {
-  const head = "| work | measured | ceiling | ratio | lowest to highest | reach |\n|---|---|---|---|---|---|";
+  const head = "| work | measured | ceiling | ratio | lowest to highest |\n|---|---|---|---|---|";
   return [
     head,
     ...rows.map(
-      ({ work, measured, ceiling, ratio, spread, reach }) =>
-        `| ${[work, measured, ceiling, ratio, spread, reach].join(" | ")} |`,
+      ({ work, measured, ceiling, ratio, spread }) =>
+        `| ${[work, measured, ceiling, ratio, spread].join(" | ")} |`,
     ),
   ].join("\n");
 }

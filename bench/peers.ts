@@ -3,8 +3,8 @@
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { join } from "node:path";
-import { PROJECT_ROOT } from "../scripts/project.js";
-import { EVALUATION_COMMAND, findPython } from "../scripts/python.js";
+import { PROJECT_ROOT } from "../scripts/lib/project.js";
+import { EVALUATION_COMMAND, findPython } from "../scripts/lib/python.js";
 import { median, ratio, spread, type Row } from "./numbers.js";
 import { alternate, speed } from "./rounds.js";
 import { SERVER_CORE, stopperOf, type RunningServer } from "./workerd.js";
@@ -69,7 +69,6 @@ export async function compareWithPeers(
         ceiling: speed(others!),
         ratio: `${ratio(median(ratios))} times (by CPU ${ratio(median(byCpu))})`,
         spread: spread(ratios),
-        reach: "",
       });
     }
     await peer.stop();

@@ -3,7 +3,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
-import { PROJECT_ROOT } from "../scripts/project.js";
+import { PROJECT_ROOT, workerCompatibility } from "../scripts/lib/project.js";
 
 /** The load generator has the other core. */
 export const SERVER_CORE = 0;
@@ -71,6 +71,7 @@ export function stopperOf(server: ChildProcess): () => Promise<void> {
 }
 
 function configuration({ modules, bindings = {}, kvFolder }: WorkerFiles): string {
+  const compatibility = workerCompatibility();
   const moduleList = modules.map((path) => {
     const name = JSON.stringify(basename(path));
     return `(name = ${name}, ${path.endsWith(".wasm") ? "wasm" : "esModule"} = embed ${name})`;
@@ -91,15 +92,10 @@ const config :Workerd.Config = (
 const worker :Workerd.Worker = (
   modules = [${moduleList.join(", ")}],
   bindings = [${bindingList.join(", ")}],
-  compatibilityDate = "${compatibilityDate()}",
+  compatibilityDate = ${JSON.stringify(compatibility.date)},
+  compatibilityFlags = ${JSON.stringify(compatibility.flags)},
 );
 `;
-}
-
-function compatibilityDate(): string {
-  return /^compatibility_date = "(.+)"$/m.exec(
-    readFileSync(join(PROJECT_ROOT, "wrangler.toml"), "utf8"),
-  )![1]!;
 }
 
 /** The entry module and the wasm of a bundled Worker. */

@@ -1,19 +1,36 @@
 // @ts-check
-// The endpoint as the page uses it: one call for embeddings, one for what is known about the model.
-import { fromBase64 } from "./vectors.js";
+// The endpoint as the page uses it: which models there are, and one request for embeddings.
 
 const KEY_ITEM = "api-key";
+const SEMANTIC_OF_1024 = 384; // where /v1/models does not say it: the shipped model's
 
 /**
- * @typedef {object} Answer
- * @property {Float32Array[]} vectors
- * @property {number} tokens of all texts together: the endpoint counts per request
- * @property {{ index: number, tokens: number, tokens_read: number }[]} truncated
- * @property {string} modelVersion
- * @property {number} milliseconds from sending to the last byte read
+ * @typedef {object} Model
+ * @property {string} id
+ * @property {number} dimensions what a request without `dimensions` gets
+ * @property {number} maxDimensions
+ * @property {number} semanticDimensions how many of them, from the first, are the meaning; behind them come the words
+ * @property {string | null} architecture "static", or the transformer's
+ * @property {number | null} maxInputTokens read of one text
+ * @property {number} maxTexts in one request
+ * @property {number} maxRequestTokens
+ * @property {string | null} version of its weights
  */
 
-/** What went wrong, in words, and which part of the request it is about. */
+/** Before the models are known, or where they cannot be asked for: the endpoint takes any name. @type {Model} */
+export const UNKNOWN_MODEL = {
+  id: "embeddings-worker",
+  dimensions: 0,
+  maxDimensions: 0,
+  semanticDimensions: 0,
+  architecture: null,
+  maxInputTokens: null,
+  maxTexts: 2048,
+  maxRequestTokens: 300_000,
+  version: null,
+};
+
+/** What went wrong, in words, and which part of the page it is about. */
 export class RequestError extends Error {
   /**
    * @param {string} message
@@ -25,25 +42,37 @@ export class RequestError extends Error {
     this.code = code;
     this.param = param;
     this.retryAfter = retryAfter;
+    /** The one text that the error is about, as its index, where that is known. @type {number | null} */
+    this.text = null;
   }
 
-  /** Which field of the page the message belongs to. @returns {"key" | "dimensions" | "texts" | "request"} */
+  /** Which field of the page the message belongs to. @returns {"key" | "texts" | "request"} */
   get place() {
     if (this.status === 401) return "key";
-    if (this.param?.startsWith("dimensions")) return "dimensions";
-    if (this.param?.startsWith("input") || this.status === 413) return "texts";
+    if (this.param?.startsWith("input") || this.status === 413 || this.code === "max_tokens_per_request")
+      return "texts";
     return "request";
   }
 
-  /** The message for a person who sees numbered texts, not a JSON array. */
-  get sentence() {
-    const item = /^input\[(\d+)\]/.exec(this.param ?? "");
+  /** The message for a person who has typed numbered texts into a form, and has sent no `input`. @param {string} one what the form calls a text */
+  sentence(one = "Text") {
+    const subject = this.text === null ? `One ${one.toLowerCase()}` : `${one} ${this.text + 1}`;
+    if (this.code === "max_tokens_per_request") {
+      const [limit, got] = numbersOf(this.message);
+      return `${subject} is too long: ${got} tokens, and one request takes ${limit}. Cut it into several.`;
+    }
+    if (this.status === 413) return `${subject} is too long to be sent. Cut it into several.`;
     const wait =
       this.retryAfter && /^\d+$/.test(this.retryAfter) ? ` Try again in ${this.retryAfter} s.` : "";
     // The Worker says so too, in its own words.
     const message = wait ? this.message.replace(/ Try again(?: in \d+ seconds)?\.$/, "") : this.message;
-    return (item ? `Text ${Number(item[1]) + 1}: ` : "") + message + wait;
+    return message.replace(/'input(?:\[\d+\])*'/g, subject) + wait;
   }
+}
+
+/** @param {string} message */
+function numbersOf(message) {
+  return [...message.matchAll(/\d+/g)].map(([digits]) => Number(digits).toLocaleString("en"));
 }
 
 /** Kept for this tab alone. Storage can be switched off in a browser; the key then lasts until the next load. */
@@ -66,52 +95,70 @@ export const apiKey = {
 };
 
 /**
- * @param {string | string[]} input @param {{ model: string, dimensions?: number | undefined, signal?: AbortSignal }} options
- * @returns {Promise<Answer>}
+ * The models that are served, the default first. /health stays open where a key is asked for, and knows less.
+ * @returns {Promise<Model[]>}
  */
-export async function embed(input, { model, dimensions, signal }) {
-  const started = performance.now();
-  const { body, headers } = await call("/v1/embeddings", {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify({
-      model,
-      input,
-      encoding_format: "base64",
-      ...(dimensions === undefined ? {} : { dimensions }),
-    }),
-    ...(signal ? { signal } : {}),
-  });
+export async function listModels() {
+  try {
+    const { body, headers } = await callJson("/v1/models");
+    const version = body.data.length === 1 ? headers.get("x-model-version") : null;
+    return body.data.map((/** @type {Record<string, any>} */ entry) => modelOf(entry, version));
+  } catch (error) {
+    if (!(error instanceof RequestError) || error.status !== 401) throw error;
+    const { body, headers } = await callJson("/health");
+    return [modelOf({ ...body, id: body.name }, headers.get("x-model-version"))];
+  }
+}
+
+/** @param {Record<string, any>} entry @param {string | null} version @returns {Model} */
+function modelOf(entry, version) {
+  const maxDimensions = entry.max_dimensions ?? entry.dimensions;
   return {
-    vectors: body.data.map((/** @type {{ embedding: string }} */ item) => fromBase64(item.embedding)),
-    tokens: body.usage.prompt_tokens,
-    truncated: body.truncated ?? [],
-    modelVersion: headers.get("x-model-version") ?? "unknown",
-    milliseconds: performance.now() - started,
+    id: entry.id,
+    dimensions: entry.dimensions,
+    maxDimensions,
+    semanticDimensions:
+      entry.semantic_dimensions ?? (maxDimensions === 1024 ? SEMANTIC_OF_1024 : maxDimensions),
+    architecture: entry.architecture ?? null,
+    maxInputTokens: entry.max_input_tokens ?? null,
+    maxTexts: entry.max_inputs_per_request ?? UNKNOWN_MODEL.maxTexts,
+    maxRequestTokens: entry.max_tokens_per_request ?? UNKNOWN_MODEL.maxRequestTokens,
+    version: version === "unknown" ? null : version,
   };
 }
 
 /**
- * The model's name and sizes. /health stays open where a key is asked for, and knows less.
- * @returns {Promise<{ name: string, dimensions: number, maxTokens: number | null, version: string }>}
+ * @typedef {object} EmbeddingRequest what is sent, but for the encoding; the snippets show the same
+ * @property {string} model
+ * @property {string | string[]} input
+ * @property {number | undefined} [dimensions]
+ * @property {"query" | "document" | undefined} [input_type]
  */
-export async function describeModel() {
-  try {
-    const { body, headers } = await call("/v1/models");
-    const model = body.data[0];
-    const version = headers.get("x-model-version") ?? "unknown";
-    return {
-      name: model.id,
-      dimensions: model.dimensions,
-      maxTokens: model.max_input_tokens ?? null,
-      version,
-    };
-  } catch (error) {
-    if (!(error instanceof RequestError) || error.status !== 401) throw error;
-    const { body, headers } = await call("/health");
-    const version = headers.get("x-model-version") ?? "unknown";
-    return { name: body.name, dimensions: body.dimensions, maxTokens: null, version };
-  }
+
+/**
+ * The answer is left as bytes: reading thousands of vectors is the web worker's part.
+ * @param {EmbeddingRequest} request @param {AbortSignal} [signal]
+ * @returns {Promise<{ bytes: ArrayBuffer, version: string, milliseconds: number }>} milliseconds from sending to the last byte
+ */
+export async function requestEmbeddings(request, signal) {
+  const started = performance.now();
+  const { bytes, headers } = await call("/v1/embeddings", {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ ...request, encoding_format: "base64" }),
+    ...(signal ? { signal } : {}),
+  });
+  return {
+    bytes,
+    version: headers.get("x-model-version") ?? "unknown",
+    milliseconds: performance.now() - started,
+  };
+}
+
+/** @param {string} path */
+async function callJson(path) {
+  const { bytes, headers } = await call(path);
+  return { body: parseJson(bytes, path, 200), headers };
 }
 
 /** @param {string} path @param {RequestInit} init */
@@ -125,30 +172,33 @@ async function call(path, init = {}) {
     });
   }
   let response;
-  let text;
+  let bytes;
   try {
     response = await fetch(path, { ...init, headers, cache: "no-store" });
-    text = await response.text();
+    bytes = await response.arrayBuffer();
   } catch (error) {
     if (error instanceof DOMException && error.name === "AbortError") throw error;
     throw new RequestError(`No answer from ${location.host}. Is the Worker running, and are you online?`);
   }
-  let body;
+  if (response.ok) return { bytes, headers: response.headers };
+  const {
+    message = `${path} answered ${response.status}.`,
+    code,
+    param,
+  } = parseJson(bytes, path, response.status).error ?? {};
+  throw new RequestError(message, {
+    status: response.status,
+    code,
+    param,
+    retryAfter: response.headers.get("retry-after"),
+  });
+}
+
+/** @param {ArrayBuffer} bytes @param {string} path @param {number} status */
+function parseJson(bytes, path, status) {
   try {
-    body = JSON.parse(text);
+    return JSON.parse(new TextDecoder().decode(bytes));
   } catch {
-    throw new RequestError(`${path} answered ${response.status} with something that is not JSON.`, {
-      status: response.status,
-    });
+    throw new RequestError(`${path} answered ${status} with something that is not JSON.`, { status });
   }
-  if (!response.ok) {
-    const { message = `${path} answered ${response.status}.`, code, param } = body.error ?? {};
-    throw new RequestError(message, {
-      status: response.status,
-      code,
-      param,
-      retryAfter: response.headers.get("retry-after"),
-    });
-  }
-  return { body, headers: response.headers };
 }

@@ -33,6 +33,31 @@ export function showError(name, message) {
   else marked?.removeAttribute("aria-invalid");
 }
 
+/** Which radio button of a name is on. @param {string} name */
+export function radioValue(name) {
+  return /** @type {HTMLInputElement} */ (document.querySelector(`input[name="${name}"]:checked`)).value;
+}
+
+/** @param {string} name @param {string} value */
+export function checkRadio(name, value) {
+  const radio = document.querySelector(`input[name="${name}"][value="${CSS.escape(value)}"]`);
+  if (radio instanceof HTMLInputElement) radio.checked = true;
+}
+
+/** @param {string} name @param {() => void} changed */
+export function onRadio(name, changed) {
+  for (const radio of document.querySelectorAll(`input[name="${name}"]`))
+    radio.addEventListener("change", changed);
+}
+
+/** @param {string} id @param {number | null} done @param {number} of null hides it */
+export function showProgress(id, done, of = 1) {
+  const bar = /** @type {HTMLProgressElement} */ (byId(id));
+  bar.hidden = done === null;
+  bar.max = of;
+  bar.value = done ?? 0;
+}
+
 /**
  * Tabs as the keyboard knows them: one stop, arrow keys between them.
  * @template {string} Name
@@ -59,16 +84,19 @@ export function selectTab(prefix, names, chosen) {
       select(at);
     });
   });
+  return { select: (/** @type {Name} */ name) => select(names.indexOf(name)) };
 }
 
-/** @param {HTMLElement} button @param {() => string} text */
+/** @param {HTMLElement} button @param {() => string | Promise<string | { failure: string }>} text */
 export function copyButton(button, text) {
   const label = button.textContent ?? "";
   let timer = /** @type {ReturnType<typeof setTimeout> | undefined} */ (undefined);
   button.addEventListener("click", async () => {
-    const done = await copy(text());
-    button.textContent = done ? "Copied" : "Could not copy";
-    announce(done ? "Copied" : "Could not copy");
+    const copied = await text();
+    const said =
+      typeof copied !== "string" ? copied.failure : (await copy(copied)) ? "Copied" : "Could not copy";
+    button.textContent = said;
+    announce(said);
     clearTimeout(timer);
     timer = setTimeout(() => (button.textContent = label), 1600);
   });
@@ -102,6 +130,20 @@ export function duration(milliseconds) {
 /** @param {number} count @param {string} one */
 export function countOf(count, one) {
   return `${count.toLocaleString("en")} ${count === 1 ? one : `${one}s`}`;
+}
+
+const DOLLARS_PER_REQUEST = 0.3 / 1e6;
+const DOLLARS_PER_CPU_MILLISECOND = 0.02 / 1e6;
+
+/**
+ * What a million such texts cost at most on Cloudflare's paid plan, beyond what it includes: the whole round trip is
+ * counted as if it were CPU time. https://developers.cloudflare.com/workers/platform/pricing/, read in November 2026.
+ * @param {{ texts: number, requests: number, milliseconds: number }} spent
+ */
+export function costOfAMillion({ texts, requests, milliseconds }) {
+  const dollars = requests * DOLLARS_PER_REQUEST + milliseconds * DOLLARS_PER_CPU_MILLISECOND;
+  const ofAMillion = (1e6 * dollars) / texts;
+  return ofAMillion < 0.01 ? "< $0.01" : `≤ $${ofAMillion.toFixed(2)}`;
 }
 
 export function clock() {

@@ -5,6 +5,8 @@ const SVG = "http://www.w3.org/2000/svg";
 const DARK = matchMedia("(prefers-color-scheme: dark)");
 const MINUS = "\u2212";
 const CAPTIONED_POINTS = 16;
+const NUMBERED_POINTS = 60; // more are dots on a canvas: so many elements would take their time
+const HEAT_STEPS = 255; // colours from -1 to 0, and from 0 to 1
 
 /** @param {() => void} redraw */
 export function onThemeChange(redraw) {
@@ -72,6 +74,24 @@ function heatColours() {
   };
 }
 
+/** @type {{ isDark: boolean, colours: ReturnType<typeof heat>[] } | null} */
+let heatTable = null;
+
+/** The colours from -1 to 1 in equal steps. */
+function heatSteps() {
+  if (heatTable?.isDark !== DARK.matches) {
+    const colours = heatColours();
+    const steps = Array.from({ length: 2 * HEAT_STEPS + 1 }, (_, i) => heat(colours, i / HEAT_STEPS - 1));
+    heatTable = { isDark: DARK.matches, colours: steps };
+  }
+  return heatTable.colours;
+}
+
+/** @param {number} value from -1 to 1 */
+function heatStep(value) {
+  return HEAT_STEPS + Math.round(HEAT_STEPS * Math.max(-1, Math.min(1, value || 0)));
+}
+
 /**
  * A colour for a value from -1 to 1, and black or white for a number on it: whichever stands out more, which is
  * never below 4.5 to 1.
@@ -87,7 +107,7 @@ function heat(colours, value) {
     Math.round(255 * (light <= 0.0031308 ? light * 12.92 : 1.055 * light ** (1 / 2.4) - 0.055)),
   );
   const luminance = 0.2126 * mixed[0] + 0.7152 * mixed[1] + 0.0722 * mixed[2];
-  return { background: `rgb(${channels.join(" ")})`, ink: luminance > 0.179 ? "#000" : "#fff" };
+  return { background: `rgb(${channels.join(" ")})`, ink: luminance > 0.179 ? "#000" : "#fff", channels };
 }
 
 // ---- the matrix
@@ -98,7 +118,7 @@ function heat(colours, value) {
  *   onPair: (pair: [number, number] | null) => void }} content
  */
 export function drawMatrix(place, { texts, rows, heatOf, digits, caption, onPair }) {
-  const colours = heatColours();
+  const colours = heatSteps();
   const head = element("tr", {}, element("td", { class: "corner" }));
   for (const i of texts.keys()) {
     head.append(element("th", { scope: "col" }, element("abbr", { title: texts[i] }, String(i + 1))));
@@ -121,7 +141,7 @@ export function drawMatrix(place, { texts, rows, heatOf, digits, caption, onPair
         { "data-row": String(i), "data-column": String(j) },
         format(rows[i][j], digits),
       );
-      const { background, ink } = heat(colours, heatOf(rows[i][j]));
+      const { background, ink } = colours[heatStep(heatOf(rows[i][j]))];
       cell.style.background = background;
       cell.style.color = ink;
       if (i === j) cell.className = "self";
@@ -148,10 +168,10 @@ export function drawMatrix(place, { texts, rows, heatOf, digits, caption, onPair
 
 /** @param {HTMLElement} place @param {{ from: number, to: number, heatOf: (value: number) => number, ticks: number[], words: [string, string] }} content */
 export function drawScale(place, { from, to, heatOf, ticks, words }) {
-  const colours = heatColours();
+  const colours = heatSteps();
   const stops = Array.from(
     { length: 17 },
-    (_, i) => heat(colours, heatOf(from + ((to - from) * i) / 16)).background,
+    (_, i) => colours[heatStep(heatOf(from + ((to - from) * i) / 16))].background,
   );
   const bar = element("span", { class: "bar" });
   bar.style.background = `linear-gradient(to right, ${stops.join(", ")})`;
@@ -173,17 +193,19 @@ function drawingWidth(place) {
   return Math.max(280, Math.min(640, place.clientWidth || 440));
 }
 
-// ---- the scatter plot
+// ---- the map of the texts
+
+/** @typedef {{ points: [number, number][], texts: string[], label: string, onPoint: (index: number) => void }} ScatterContent */
 
 /**
  * Both axes have one scale, so that distances in the picture can be compared.
- * @param {HTMLElement} place @param {{ points: [number, number][], texts: string[], label: string, onPoint: (index: number) => void }} content
+ * @param {HTMLElement} place @param {ScatterContent} content
  */
-export function drawScatter(place, { points, texts, label, onPoint }) {
+export function drawScatter(place, content) {
+  const { points } = content;
   const width = drawingWidth(place);
   const height = Math.round(width * 0.72);
-  const numbered = points.length <= 60;
-  const radius = numbered ? 11 : 4;
+  const radius = points.length <= NUMBERED_POINTS ? 11 : 4;
   const margin = radius + 8;
   const xs = points.map(([x]) => x);
   const ys = points.map(([, y]) => y);
@@ -192,92 +214,185 @@ export function drawScatter(place, { points, texts, label, onPoint }) {
     (width - 2 * margin) / (right - left || 1),
     (height - 2 * margin) / (top - bottom || 1),
   );
-  const place2d = points.map(([x, y]) => [
-    width / 2 + (x - (left + right) / 2) * scale,
-    height / 2 - (y - (top + bottom) / 2) * scale,
-  ]);
+  const spots = points.map(([x, y]) => ({
+    x: width / 2 + (x - (left + right) / 2) * scale,
+    y: height / 2 - (y - (top + bottom) / 2) * scale,
+  }));
+  const origin = {
+    x: width / 2 - ((left + right) / 2) * scale,
+    y: height / 2 + ((top + bottom) / 2) * scale,
+  };
+  if (points.length <= NUMBERED_POINTS) drawNumbers(place, content, { width, height, radius, spots, origin });
+  else drawDots(place, content, { width, height, radius, spots, origin });
+}
 
+/** @typedef {{ x: number, y: number }} Spot */
+/** @typedef {{ width: number, height: number, radius: number, spots: Spot[], origin: Spot }} Frame */
+
+/** @param {HTMLElement} place @param {ScatterContent} content @param {Frame} frame */
+function drawNumbers(place, { texts, label, onPoint }, { width, height, radius, spots, origin }) {
   const picture = svg("svg", {
     viewBox: `0 0 ${width} ${height}`,
     role: "img",
     "aria-label": label,
     class: "scatter",
   });
-  const origin = [width / 2 - ((left + right) / 2) * scale, height / 2 + ((top + bottom) / 2) * scale];
   picture.append(
-    svg("line", { class: "axis", x1: 0, x2: width, y1: origin[1], y2: origin[1] }),
-    svg("line", { class: "axis", y1: 0, y2: height, x1: origin[0], x2: origin[0] }),
+    svg("line", { class: "axis", x1: 0, x2: width, y1: origin.y, y2: origin.y }),
+    svg("line", { class: "axis", y1: 0, y2: height, x1: origin.x, x2: origin.x }),
   );
-
-  // Texts that fall on one spot share a mark: otherwise one would hide the others.
-  /** @type {{ x: number, y: number, indices: number[] }[]} */
-  const marks = [];
-  place2d.forEach(([x, y], i) => {
-    const same = numbered && marks.find((mark) => Math.hypot(mark.x - x, mark.y - y) < 3);
-    if (same) same.indices.push(i);
-    else marks.push({ x, y, indices: [i] });
+  const marks = movedApart(spots, { width, height, radius });
+  const captions =
+    texts.length <= CAPTIONED_POINTS ? placeCaptions(marks, texts, { width, height, radius }) : [];
+  marks.forEach(({ x, y }, i) => {
+    if (Math.hypot(x - spots[i].x, y - spots[i].y) > radius)
+      picture.append(
+        svg("line", { class: "leader", x1: spots[i].x, y1: spots[i].y, x2: x, y2: y }),
+        svg("circle", { class: "spot", cx: spots[i].x, cy: spots[i].y, r: 2 }),
+      );
   });
-  const captions = points.length <= CAPTIONED_POINTS ? placeCaptions(marks, texts, width, radius) : [];
   for (const { x, y, anchor, text } of captions) {
     picture.append(
       svg("text", { class: "caption", x, y, "text-anchor": anchor, "dominant-baseline": "central" }, text),
     );
   }
-  for (const { x, y, indices } of marks) {
-    const names = indices.map((i) => i + 1);
-    const text = names.length > 3 ? `${names.slice(0, 2).join(",")}…` : names.join(",");
-    const halfWidth = Math.max(radius, text.length * 3.6 + 5);
-    const mark = svg("g", { class: "mark", "data-index": indices[0] });
-    mark.append(svg("title", {}, indices.map((i) => `${i + 1}. ${texts[i]}`).join("\n")));
-    if (numbered) {
-      mark.append(
-        svg("rect", {
-          x: x - halfWidth,
-          y: y - radius,
-          width: 2 * halfWidth,
-          height: 2 * radius,
-          rx: radius,
-        }),
-        svg("text", { x, y, "text-anchor": "middle", "dominant-baseline": "central" }, text),
-      );
-    } else {
-      mark.append(svg("circle", { cx: x, cy: y, r: radius }));
-    }
-    mark.addEventListener("click", () => onPoint(indices[0]));
+  marks.forEach(({ x, y }, i) => {
+    const mark = svg("g", { class: "mark", "data-index": i });
+    mark.append(
+      svg("title", {}, `${i + 1}. ${texts[i]}`),
+      svg("circle", { cx: x, cy: y, r: radius }),
+      svg("text", { x, y, "text-anchor": "middle", "dominant-baseline": "central" }, String(i + 1)),
+    );
+    mark.addEventListener("click", () => onPoint(i));
     picture.append(mark);
-  }
+  });
   place.replaceChildren(picture);
 }
 
 /**
- * A caption goes right or left of its mark, where neither another mark nor another caption is in the way;
- * where both sides are taken the number has to do. Room is left around, so that a caption never seems to belong to
- * the mark at its other end.
- * @param {{ x: number, y: number, indices: number[] }[]} marks @param {string[]} texts @param {number} width @param {number} radius
+ * Marks that would hide one another are moved apart, each to the nearest free place, rather above or below than beside:
+ * there is room for captions.
+ * @param {Spot[]} spots @param {{ width: number, height: number, radius: number }} frame @returns {Spot[]}
  */
-function placeCaptions(marks, texts, width, radius) {
+function movedApart(spots, { width, height, radius }) {
+  const step = radius / 2;
+  const apart = 2 * radius + 1;
+  const reach = Math.ceil(Math.max(width, height) / step);
+  const moves = [];
+  for (let dx = -reach; dx <= reach; dx++)
+    for (let dy = -reach; dy <= reach; dy++)
+      moves.push({ x: dx * step, y: dy * step, far: 40 * dx * dx + dy * dy });
+  moves.sort((a, b) => a.far - b.far);
+  /** @type {Spot[]} */
+  const placed = [];
+  for (const spot of spots) {
+    const isFree = (/** @type {Spot} */ move) => {
+      const [x, y] = [spot.x + move.x, spot.y + move.y];
+      const inside = x >= radius && y >= radius && x <= width - radius && y <= height - radius;
+      return inside && placed.every((other) => Math.hypot(other.x - x, other.y - y) >= apart);
+    };
+    const move = moves.find(isFree) ?? moves[0];
+    placed.push({ x: spot.x + move.x, y: spot.y + move.y });
+  }
+  // Those of one spot stand in their order, from above.
+  /** @type {Map<string, number[]>} */
+  const ofSpot = new Map();
+  spots.forEach(({ x, y }, i) => {
+    const key = `${Math.round(x)} ${Math.round(y)}`;
+    ofSpot.set(key, [...(ofSpot.get(key) ?? []), i]);
+  });
+  for (const indices of ofSpot.values()) {
+    const inOrder = indices.map((i) => placed[i]).sort((a, b) => a.y - b.y || a.x - b.x);
+    indices.forEach((i, at) => (placed[i] = inOrder[at]));
+  }
+  return placed;
+}
+
+/** @param {HTMLElement} place @param {ScatterContent} content @param {Frame} frame */
+function drawDots(place, { texts, label, onPoint }, { width, height, radius, spots, origin }) {
+  const canvas = element("canvas", { class: "scatter", role: "img", "aria-label": label });
+  const ratio = devicePixelRatio || 1;
+  canvas.width = Math.round(width * ratio);
+  canvas.height = Math.round(height * ratio);
+  canvas.style.aspectRatio = `${width} / ${height}`;
+  const style = getComputedStyle(document.documentElement);
+  const context = canvas.getContext("2d");
+  if (!context) return;
+  context.scale(ratio, ratio);
+  context.strokeStyle = style.getPropertyValue("--line");
+  context.beginPath();
+  context.moveTo(0, origin.y);
+  context.lineTo(width, origin.y);
+  context.moveTo(origin.x, 0);
+  context.lineTo(origin.x, height);
+  context.stroke();
+  context.fillStyle = style.getPropertyValue("--accent");
+  context.globalAlpha = 0.55;
+  for (const { x, y } of spots) {
+    context.beginPath();
+    context.arc(x, y, radius, 0, 2 * Math.PI);
+    context.fill();
+  }
+  const said = element(
+    "p",
+    { class: "under-pointer", "aria-hidden": "true" },
+    "Point at a dot to see its text.",
+  );
+  /** @param {PointerEvent | MouseEvent} event */
+  const nearest = (event) => {
+    const box = canvas.getBoundingClientRect();
+    const x = ((event.clientX - box.left) / box.width) * width;
+    const y = ((event.clientY - box.top) / box.height) * height;
+    const distances = spots.map((spot) => Math.hypot(spot.x - x, spot.y - y));
+    const least = distances.reduce((best, distance, i) => (distance < distances[best] ? i : best), 0);
+    return distances[least] <= 3 * radius ? least : -1;
+  };
+  canvas.addEventListener("pointermove", (event) => {
+    const index = nearest(event);
+    canvas.classList.toggle("on-dot", index >= 0);
+    said.textContent =
+      index < 0 ? "Point at a dot to see its text." : `${index + 1}. ${shorten(texts[index], 90)}`;
+  });
+  canvas.addEventListener("click", (event) => {
+    const index = nearest(event);
+    if (index >= 0) onPoint(index);
+  });
+  place.replaceChildren(canvas, said);
+}
+
+/**
+ * A caption goes right of its mark, left, above or below, where neither another mark nor another caption is in the way;
+ * where all sides are taken the number has to do. Room is left around, so that a caption never seems to belong to
+ * the mark at its other end.
+ * @param {Spot[]} marks @param {string[]} texts @param {{ width: number, height: number, radius: number }} frame
+ */
+function placeCaptions(marks, texts, { width, height, radius }) {
   const [perCharacter, half] = [6.4, 8]; // of 12 px text, on the wide side
   const room = radius + 20;
-  const taken = marks.map(({ x, y }) => ({ from: x - room, to: x + room, y }));
+  const taken = marks.map(({ x, y }) => ({ from: x - room, to: x + room, y, half: radius }));
   const captions = [];
-  for (const [own, { x, y, indices }] of marks.entries()) {
+  for (const [own, { x, y }] of marks.entries()) {
     for (const length of [36, 24, 14]) {
-      const text = shorten(texts[indices[0]], length);
+      const text = shorten(texts[own], length);
       const long = text.length * perCharacter;
       const gap = radius + 5;
+      const beyond = radius + half + 2;
       const free = [
-        { at: x + gap, anchor: "start", from: x + gap, to: x + gap + long },
-        { at: x - gap, anchor: "end", from: x - gap - long, to: x - gap },
-      ].find(({ from, to }) => {
-        const inside = from >= 2 && to <= width - 2;
+        { x: x + gap, y, anchor: "start", from: x + gap, to: x + gap + long },
+        { x: x - gap, y, anchor: "end", from: x - gap - long, to: x - gap },
+        { x, y: y - beyond, anchor: "middle", from: x - long / 2, to: x + long / 2 },
+        { x, y: y + beyond, anchor: "middle", from: x - long / 2, to: x + long / 2 },
+      ].find((one) => {
+        const inside = one.from >= 2 && one.to <= width - 2 && one.y >= half && one.y <= height - half;
         const clear = !taken.some(
-          (box, i) => i !== own && Math.abs(box.y - y) < radius + half && box.from < to && box.to > from,
+          (box, i) =>
+            i !== own && Math.abs(box.y - one.y) < box.half + half && box.from < one.to && box.to > one.from,
         );
         return inside && clear;
       });
       if (!free) continue;
-      taken.push({ from: free.from, to: free.to, y });
-      captions.push({ x: free.at, y, anchor: free.anchor, text });
+      taken.push({ from: free.from, to: free.to, y: free.y, half });
+      captions.push({ x: free.x, y: free.y, anchor: free.anchor, text });
       break;
     }
   }
@@ -355,39 +470,52 @@ export function drawCosts(place, { costs, chosen, label }) {
 
 // ---- the vector strip
 
-const strips = new ResizeObserver((entries) => {
+const GAP = 3; // pixels between the two parts of a vector
+
+const sizes = new ResizeObserver((entries) => {
   for (const { target } of entries) target.dispatchEvent(new Event("redraw"));
 });
-
 /**
- * One stripe per value, coloured by sign and size. `largest` is shared by the strips that are to be compared.
- * @param {Float32Array} vector @param {number} largest @param {string} label
+ * One stripe per value, coloured by sign and size, with a gap where the meaning part ends. `largest` is shared by the strips that are to be compared.
+ * @param {() => Promise<Float32Array>} vectorOf
+ * @param {{ largest: number, split: number, size: number, label: string }} about
  */
-export function vectorStrip(vector, largest, label) {
+export function vectorStrip(vectorOf, { largest, split, size, label }) {
   const canvas = element("canvas", { class: "strip", role: "img", "aria-label": label });
+  /** @type {Float32Array | null} */
+  let vector = null;
   const draw = () => {
     const { width, height } = canvas.getBoundingClientRect();
-    if (!width) return;
+    if (!width || !vector) return;
     const ratio = devicePixelRatio || 1;
     canvas.width = Math.round(width * ratio);
     canvas.height = Math.round(height * ratio);
     const context = canvas.getContext("2d");
     if (!context) return;
-    const colours = heatColours();
-    for (let column = 0; column < canvas.width; column++) {
-      const start = Math.floor((column / canvas.width) * vector.length);
-      const end = Math.max(start + 1, Math.floor(((column + 1) / canvas.width) * vector.length));
-      // Where several values share a pixel the largest is shown, so that none of note disappears.
-      let value = vector[start];
-      for (let k = start + 1; k < end; k++) if (Math.abs(vector[k]) > Math.abs(value)) value = vector[k];
-      context.fillStyle = heat(
-        colours,
-        Math.sign(value) * Math.sqrt(Math.abs(value) / (largest || 1)),
-      ).background;
-      context.fillRect(column, 0, 1, canvas.height);
-    }
+    const colours = heatSteps();
+    const row = context.createImageData(canvas.width, 1);
+    const gap = split < size ? Math.round(GAP * ratio) : 0;
+    const firstWidth = Math.round(((canvas.width - gap) * split) / size);
+    /** @param {Float32Array} values @param {number} from @param {number} to in pixels */
+    const paint = (values, from, to) => {
+      for (let column = from; column < to; column++) {
+        const start = Math.floor(((column - from) / (to - from)) * values.length);
+        const end = Math.max(start + 1, Math.floor(((column + 1 - from) / (to - from)) * values.length));
+        // Where several values share a pixel the largest is shown, so that none of note disappears.
+        let value = values[start];
+        for (let k = start + 1; k < end; k++) if (Math.abs(values[k]) > Math.abs(value)) value = values[k];
+        const step = heatStep(Math.sign(value) * Math.sqrt(Math.abs(value) / (largest || 1)));
+        row.data.set([...colours[step].channels, 255], 4 * column);
+      }
+    };
+    paint(vector.subarray(0, split), 0, firstWidth);
+    if (split < size) paint(vector.subarray(split), firstWidth + gap, canvas.width);
+    for (let y = 0; y < canvas.height; y++) context.putImageData(row, 0, y);
   };
   canvas.addEventListener("redraw", draw);
-  strips.observe(canvas);
+  void vectorOf().then((known) => {
+    vector = known;
+    sizes.observe(canvas); // which draws it, at the size that it has
+  });
   return canvas;
 }

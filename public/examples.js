@@ -40,7 +40,7 @@ export const compareExamples = [
 export const searchExamples = [
   {
     name: "Help pages",
-    query: "I lost my login",
+    query: "how do I get my money back",
     documents: [
       "Refunds are paid to the card you used, within five working days of us receiving the return.",
       "To reset your password, choose “Forgot password” on the sign-in page and follow the link in the mail.",

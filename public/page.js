@@ -1,46 +1,77 @@
 // @ts-check
-// The page's frame: the model's facts, the key, the tabs, the last request as code. The two views are modules.
-import { apiKey, describeModel, RequestError } from "./api.js";
+// The page's frame: the models, the key, the tabs, what is remembered, the requests as code. The two views are modules.
+import { apiKey, listModels, RequestError } from "./api.js";
 import { startCompare } from "./compare.js";
-import { byId, copyButton, selectTab, showError } from "./dom.js";
-import { onThemeChange } from "./draw.js";
+import { announce, byId, copyButton, selectTab, showError } from "./dom.js";
+import { element, onThemeChange } from "./draw.js";
+import { forget, fromFragment, recall, remember, toFragment } from "./memory.js";
 import { startSearch } from "./search.js";
 import { snippets } from "./snippets.js";
 
+const SAVE_PAUSE_MILLISECONDS = 400;
 const baseUrl = `${location.origin}/v1`;
 
+/** @typedef {"compare" | "search"} View */
+/** @typedef {"meaning" | "all"} Part of a vector: its meaning alone, or with the words behind it */
+/** @typedef {Pick<import("./snippets.js").Snippet, "texts" | "query" | "dimensions">} Sent */
+
 /**
- * @typedef {{ input: string | string[], dimensions?: number | undefined }} SentRequest
- * @typedef {object} Page what the views share
- * @property {{ name: string, dimensions: number, maxTokens: number | null, version: string } | null} model
- * @property {string} modelName what `model` is sent as; the endpoint takes any name
- * @property {(fromView: "compare" | "search", request: SentRequest) => void} sent
- * @property {(error: unknown) => boolean} keyRefused shows a 401 at the key field; false for any other error
+ * @typedef {object} State what is remembered, and what a link carries
+ * @property {View} view
+ * @property {string | null} model
+ * @property {import("./compare.js").CompareState} compare
+ * @property {import("./search.js").SearchState} search
  */
 
-/** @type {Record<string, SentRequest>} the last request of each view */
-const lastRequests = {};
+/**
+ * @typedef {object} Page what the views share
+ * @property {import("./api.js").Model | null} model
+ * @property {(view: View, sent: Sent) => void} sent
+ * @property {(view: View, error: unknown) => boolean} keyRefused shows a 401 at the key field; false for any other error
+ * @property {() => void} edited remembers the texts
+ * @property {(version: string) => void} answered by the model of that version
+ */
+
+/** @type {Partial<Record<View, Sent>>} the last requests of each view */
+const lastSent = {};
+/** Views whose last request was refused for its key. @type {Set<View>} */
+const refused = new Set();
+/** @type {View} */
 let view = "compare";
 let language = /** @type {keyof typeof snippets} */ ("curl");
+/** @type {import("./api.js").Model[]} */
+let models = [];
+let saving = /** @type {ReturnType<typeof setTimeout> | undefined} */ (undefined);
+let isForgotten = false;
 
 /** @type {Page} */
 const page = {
   model: null,
-  get modelName() {
-    return this.model?.name ?? "embeddings-worker";
-  },
-  sent(fromView, request) {
-    lastRequests[fromView] = request;
+  sent(fromView, sent) {
+    lastSent[fromView] = sent;
+    refused.delete(fromView);
     showError("key", null);
     showSnippet();
   },
-  keyRefused(error) {
+  keyRefused(fromView, error) {
     if (!(error instanceof RequestError) || error.place !== "key") return false;
+    refused.add(fromView);
+    showKeyForm(true);
     showError(
       "key",
-      apiKey.value ? error.sentence : "This endpoint asks for an API key. Type it above, then press Enter.",
+      apiKey.value ? error.sentence() : "This endpoint asks for an API key. Type it above, then press Enter.",
     );
     return true;
+  },
+  edited() {
+    isForgotten = false;
+    clearTimeout(saving);
+    saving = setTimeout(save, SAVE_PAUSE_MILLISECONDS);
+  },
+  answered(version) {
+    if (!page.model || page.model.version === version || version === "unknown") return;
+    page.model.version = version;
+    showFacts();
   },
 };
 
@@ -51,27 +82,41 @@ copyButton(byId("copy-snippet"), () => byId("snippet-code").textContent ?? "");
 
 const keyField = /** @type {HTMLInputElement} */ (byId("api-key"));
 keyField.value = apiKey.load();
+showKeyForm(keyField.value !== "");
 keyField.addEventListener("input", () => {
   apiKey.store(keyField.value.trim());
   showError("key", null);
   showSnippet();
 });
+byId("key-toggle").addEventListener("click", () => {
+  showKeyForm(byId("key-form").hidden);
+  if (!byId("key-form").hidden) keyField.focus();
+});
 
 const compare = startCompare(page);
 const search = startSearch(page);
+const views = { compare, search };
 
-byId("key-form").addEventListener("submit", (event) => {
+byId("key-form").addEventListener("submit", async (event) => {
   event.preventDefault();
-  void showModel();
-  void (view === "compare" ? compare.run() : search.run());
+  await showModels();
+  void views[view].run();
+});
+byId("model").addEventListener("change", () => {
+  const id = /** @type {HTMLSelectElement} */ (byId("model")).value;
+  useModel(models.find((model) => model.id === id) ?? models[0]);
+  page.edited();
+  void views[view].run();
 });
 
-selectTab("tab-", ["compare", "search"], (name) => {
-  view = name;
+const tabs = selectTab("tab-", ["compare", "search"], (name) => {
+  const isOther = view !== name;
+  view = /** @type {View} */ (name);
   byId("panel-compare").hidden = name !== "compare";
   byId("panel-search").hidden = name !== "search";
   history.replaceState(null, "", name === "search" ? "#search" : location.pathname);
-  if (name === "search") void search.run();
+  if (isOther) page.edited();
+  if (name === "search" || refused.has("compare") || !compare.isCurrent()) void views[view].run();
   showSnippet();
 });
 selectTab("tab-", ["curl", "python", "typescript"], (name) => {
@@ -79,43 +124,132 @@ selectTab("tab-", ["curl", "python", "typescript"], (name) => {
   byId("snippet").setAttribute("aria-labelledby", `tab-${name}`);
   showSnippet();
 });
+for (const name of /** @type {View[]} */ (["compare", "search"])) {
+  copyButton(byId(`${name}-link`), async () => {
+    const fragment = await toFragment({ ...stateNow(), view: name });
+    if (fragment !== null) return location.origin + location.pathname + fragment;
+    announce("Too much text for a link");
+    return { failure: "Too much for a link" };
+  });
+}
+byId("forget").addEventListener("click", async () => {
+  clearTimeout(saving);
+  isForgotten = true;
+  await forget();
+  compare.restore(undefined);
+  search.restore(undefined);
+  announce("Forgotten");
+  void views[view].run();
+});
+addEventListener("pagehide", () => {
+  if (saving !== undefined) save();
+});
+addEventListener("hashchange", () => void openLink());
 onThemeChange(() => {
   for (const strip of document.querySelectorAll(".strip")) strip.dispatchEvent(new Event("redraw"));
 });
 
-await showModel();
-if (location.hash === "#search") byId("tab-search").click();
-else await compare.run();
+const linked = await fromFragment(location.hash);
+const state = linked ?? (await recall());
+restore(state);
+await showModels(state?.model ?? null);
+start(
+  linked?.view ??
+    (location.hash === "#search" ? "search" : null) ??
+    (location.hash ? null : state?.view) ??
+    "compare",
+);
 
-async function showModel() {
-  const place = byId("model");
+/** A link that is opened while the page is. */
+async function openLink() {
+  const carried = await fromFragment(location.hash);
+  if (!carried) return;
+  restore(carried);
+  await showModels(carried.model ?? null);
+  start(carried.view ?? "compare");
+}
+
+/** @param {Partial<State> | null} carried */
+function restore(carried) {
+  compare.restore(carried?.compare);
+  search.restore(carried?.search);
+}
+
+/** @param {View} first */
+function start(first) {
+  tabs.select(first);
+}
+
+/** @returns {State} */
+function stateNow() {
+  return { view, model: page.model?.id ?? null, compare: compare.state(), search: search.state() };
+}
+
+function save() {
+  saving = undefined;
+  if (!isForgotten) void remember(stateNow());
+}
+
+/** @param {string | null} wanted */
+async function showModels(wanted = page.model?.id ?? null) {
+  const place = byId("model-facts");
   try {
-    const { name, dimensions, maxTokens, version } = (page.model = await describeModel());
-    const facts = [
-      name,
-      `${dimensions} dimensions`,
-      ...(maxTokens ? [`reads ${maxTokens.toLocaleString("en")} words of a text`] : []),
-      ...(version === "unknown" ? [] : [`weights ${version}`]),
-    ];
-    place.className = "model";
-    place.replaceChildren(
-      ...facts.map((fact) => Object.assign(document.createElement("span"), { textContent: fact })),
-    );
-    compare.modelKnown();
+    models = await listModels();
+    const select = /** @type {HTMLSelectElement} */ (byId("model"));
+    select.replaceChildren(...models.map(({ id }) => element("option", { value: id }, id)));
+    select.hidden = byId("model-label").hidden = models.length < 2;
+    useModel(models.find(({ id }) => id === wanted) ?? models[0]);
+    select.value = page.model?.id ?? "";
   } catch (error) {
     place.className = "model error";
-    place.textContent = error instanceof RequestError ? error.sentence : String(error);
+    place.textContent = error instanceof RequestError ? error.sentence() : String(error);
   }
 }
 
+/** @param {import("./api.js").Model} model */
+function useModel(model) {
+  page.model = model;
+  showFacts();
+  compare.modelKnown();
+  search.modelKnown();
+}
+
+function showFacts() {
+  if (!page.model) return;
+  const { id, maxDimensions, semanticDimensions, architecture, maxInputTokens, version } = page.model;
+  const isStatic = architecture === null || architecture === "static";
+  const facts = [
+    ...(models.length < 2 ? [id] : []),
+    ...(architecture ? [isStatic ? "static model" : "transformer"] : []),
+    semanticDimensions < maxDimensions
+      ? `${semanticDimensions} dimensions of meaning, ${maxDimensions - semanticDimensions} of words`
+      : `${maxDimensions} dimensions`,
+    ...(maxInputTokens
+      ? [`reads ${maxInputTokens.toLocaleString("en")} ${isStatic ? "words" : "tokens"} of a text`]
+      : []),
+    ...(version ? [`weights ${version}`] : []),
+  ];
+  byId("model-facts").className = "model";
+  byId("model-facts").replaceChildren(...facts.map((fact) => element("span", {}, fact)));
+}
+
+/** @param {boolean} isShown */
+function showKeyForm(isShown) {
+  byId("key-form").hidden = !isShown;
+  byId("key-toggle").setAttribute("aria-expanded", String(isShown));
+}
+
 function showSnippet() {
-  const request = lastRequests[view];
-  byId("request").hidden = !request;
-  if (!request) return;
+  const sent = lastSent[view];
+  byId("request").hidden = !sent || !page.model;
+  if (!sent || !page.model) return;
+  const { id, dimensions, architecture } = page.model;
   byId("snippet-code").textContent = snippets[language]({
     baseUrl,
-    model: page.modelName,
+    model: id,
     hasKey: apiKey.value !== "",
-    ...request,
+    typed: architecture !== null && architecture !== "static",
+    ...sent,
+    dimensions: sent.dimensions === dimensions ? undefined : sent.dimensions,
   });
 }

@@ -1,186 +1,534 @@
 // @ts-check
 // The view "Search documents": every text is embedded once and kept; typing costs one short request for the query.
-import { embed, RequestError } from "./api.js";
-import { byId, countOf, duration, field, showError } from "./dom.js";
-import { element, format } from "./draw.js";
+import { RequestError, UNKNOWN_MODEL } from "./api.js";
+import { compute } from "./compute.js";
+import {
+  byId,
+  checkRadio,
+  countOf,
+  duration,
+  field,
+  onRadio,
+  radioValue,
+  showError,
+  showProgress,
+} from "./dom.js";
+import { element, format, shorten } from "./draw.js";
+import { learn } from "./embedder.js";
 import { searchExamples } from "./examples.js";
-import { cosine } from "./vectors.js";
+import { EXTENSIONS } from "./passages.js";
 
 const PAUSE_MILLISECONDS = 120; // between keys, before a request goes out
-const DOCUMENTS_PER_REQUEST = 500;
-/** A word has a character at least, and a request may have 300,000 words. */
-const CHARACTERS_PER_REQUEST = 250_000;
-const RANKS_SHOWN = 50;
+const RANKS_SHOWN = 20;
+const MOST_DOCUMENTS = 10_000; // their vectors take 40 MB
+const MOST_FILE_BYTES = 20 * 1024 * 1024;
+const SHOWN_CHARACTERS = 420;
+const SHOWN_BY_WORDS = 160;
+const WORDS_SHOWN = 6; // of those that a hit shares with the query
+
+/** @typedef {{ name: string, passages: import("./passages.js").Passage[] }} ReadFile */
+/** @typedef {{ documents: string, split: string, query: string, part: import("./page.js").Part, files: ReadFile[] }} SearchState */
+/** @typedef {{ text: string, source: string }} Document source: the file and place, where it comes from one */
 
 /** @param {import("./page.js").Page} page */
 export function startSearch(page) {
-  /** @type {Map<string, Float32Array>} every text that was embedded, until the model changes */
-  const known = new Map();
-  let knownVersion = "";
+  /** @type {ReadFile[]} */
+  let files = [];
+  /** The documents as they were last cut, and what they were cut from. */
+  let cut = {
+    from: "",
+    files,
+    documents: /** @type {Document[]} */ ([]),
+    texts: /** @type {string[]} */ ([]),
+  };
+  /** The texts that the web worker ranks. @type {string[]} */
+  let indexed = [];
   /** @type {AbortController | null} */
   let running = null;
   let timer = /** @type {ReturnType<typeof setTimeout> | undefined} */ (undefined);
 
   const documents = field("documents");
   const query = field("query");
-  load(searchExamples[0]);
 
-  documents.addEventListener("input", () => soon(4 * PAUSE_MILLISECONDS));
-  query.addEventListener("input", () => soon(PAUSE_MILLISECONDS));
-  for (const radio of document.querySelectorAll('input[name="split"]'))
-    radio.addEventListener("change", () => void run());
+  documents.addEventListener("input", () => {
+    page.edited();
+    soon(4 * PAUSE_MILLISECONDS);
+  });
+  query.addEventListener("input", () => {
+    page.edited();
+    soon(PAUSE_MILLISECONDS);
+  });
+  for (const name of ["split", "search-part"]) {
+    onRadio(name, () => {
+      page.edited();
+      void run();
+    });
+  }
   byId("search-form").addEventListener("submit", (event) => event.preventDefault());
   for (const example of searchExamples) {
     const button = element("button", { type: "button", class: "chip" }, example.name);
     button.addEventListener("click", () => {
-      load(example);
+      loadExample(example);
+      page.edited();
       void run();
     });
     byId("search-examples").append(button);
   }
-  return { run };
+  startFiles();
+  startTwins();
+  return { run, modelKnown, restore, state };
+
+  /** @param {Partial<SearchState> | undefined} state */
+  function restore(state) {
+    loadExample(searchExamples[0]);
+    if (state) {
+      documents.value = typeof state.documents === "string" ? state.documents : "";
+      query.value = typeof state.query === "string" ? state.query : "";
+      checkRadio("split", state.split === "paragraph" ? "paragraph" : "line");
+      checkRadio("search-part", state.part === "meaning" ? "meaning" : "all");
+      files = Array.isArray(state.files) ? state.files.filter((file) => Array.isArray(file?.passages)) : [];
+    }
+    showFiles();
+  }
+
+  /** @returns {SearchState} */
+  function state() {
+    return {
+      documents: documents.value,
+      split: radioValue("split"),
+      query: query.value,
+      part: /** @type {import("./page.js").Part} */ (radioValue("search-part")),
+      files,
+    };
+  }
+
+  function modelKnown() {
+    const { semanticDimensions, maxDimensions } = page.model ?? UNKNOWN_MODEL;
+    byId("search-part").hidden = semanticDimensions === maxDimensions;
+  }
 
   /** @param {typeof searchExamples[number]} example */
-  function load(example) {
+  function loadExample(example) {
     documents.value = example.documents.join("\n");
     query.value = example.query;
-    /** @type {HTMLInputElement} */ (document.querySelector('input[name="split"][value="line"]')).checked =
-      true;
+    files = [];
+    showFiles();
+    checkRadio("split", "line");
   }
 
   /** @param {number} milliseconds */
   function soon(milliseconds) {
+    showBusy(true);
     clearTimeout(timer);
     timer = setTimeout(() => void run(), milliseconds);
   }
 
+  function allDocuments() {
+    const from = `${radioValue("split")} ${documents.value}`;
+    if (cut.from === from && cut.files === files) return cut;
+    const typed = partsOf(documents.value, radioValue("split")).map((text) => ({ text, source: "" }));
+    const read = files.flatMap(({ name, passages }) =>
+      passages.map(({ text, place }) => ({ text, source: place ? `${name} › ${place}` : name })),
+    );
+    const all = [...typed, ...read];
+    return (cut = { from, files, documents: all, texts: all.map(({ text }) => text) });
+  }
+
+  /** From the first key on until the ranking is that of what stands in the fields. @param {boolean} isBusy */
+  function showBusy(isBusy) {
+    byId("panel-search").setAttribute("aria-busy", String(isBusy));
+  }
+
   async function run() {
+    showBusy(true);
     clearTimeout(timer);
+    timer = undefined;
     running?.abort();
     const mine = (running = new AbortController());
     showError("documents", null);
     showError("query", null);
-    const split = /** @type {HTMLInputElement} */ (document.querySelector('input[name="split"]:checked'))
-      .value;
-    const texts = partsOf(documents.value, split);
+    const { documents: all, texts } = allDocuments();
     const question = query.value.trim();
+    const model = page.model ?? UNKNOWN_MODEL;
+    const asked = { model, view: "search", dimensions: model.maxDimensions, signal: mine.signal };
+    const hasWordsPart = model.semanticDimensions < model.maxDimensions;
+    const withWords = hasWordsPart && radioValue("search-part") === "all";
     /** @type {"documents" | "query"} */
     let asking = "documents";
     try {
       if (texts.length === 0) {
         byId("documents-status").textContent = "";
-        byId("ranking").replaceChildren();
-        return showError("documents", "There is no document here yet. Paste some, one a line.");
+        byId("rankings").hidden = true;
+        return showError("documents", "There is no document here yet. Type some, or drop files.");
       }
-      const spent = await learn(texts, mine.signal);
-      if (spent) {
-        byId("documents-status").replaceChildren(
-          `${countOf(texts.length, "document")}: `,
-          `${spent.count === texts.length ? "each" : countOf(spent.count, "new one")} embedded once, in `,
-          element("strong", {}, duration(spent.milliseconds)),
-          ".",
+      if (texts.length > MOST_DOCUMENTS) {
+        return showError(
+          "documents",
+          `${texts.length.toLocaleString("en")} documents are too many for this page, which takes ` +
+            `${MOST_DOCUMENTS.toLocaleString("en")}. Take fewer files, or use the example search-markdown.`,
         );
-      } else {
-        byId("documents-status").textContent = `${countOf(texts.length, "document")}, all embedded already.`;
       }
+      page.sent("search", {
+        texts,
+        query: question || "your query",
+        dimensions: withWords || !hasWordsPart ? model.maxDimensions : model.semanticDimensions,
+      });
+      const learned = await learn(texts, {
+        ...asked,
+        type: "document",
+        onProgress: (done, of) => {
+          showProgress("documents-progress", done, of);
+          byId("documents-status").textContent =
+            `${done.toLocaleString("en")} of ${of.toLocaleString("en")} documents embedded…`;
+        },
+      });
+      showProgress("documents-progress", null);
+      page.answered(learned.version);
+      byId("documents-status").replaceChildren(
+        ...(learned.count
+          ? [
+              `${countOf(texts.length, "document")}: `,
+              `${learned.count === texts.length ? "each" : countOf(learned.count, "new one")} embedded once, in `,
+              element("strong", {}, duration(learned.milliseconds)),
+              learned.count > 1 ? ` (${duration(learned.milliseconds / learned.count)} each).` : ".",
+            ]
+          : [`${countOf(texts.length, "document")}, all embedded already.`]),
+      );
       asking = "query";
       if (!question) {
+        byId("rankings").hidden = true;
         byId("query-status").textContent = "Type a question or a few words.";
-        byId("ranking-hint").textContent = "";
-        byId("ranking").replaceChildren();
         return;
       }
-      const asked = await learn([question], mine.signal);
-      if (texts.some((text) => !known.has(text))) return soon(1000); // the model has just changed: all over again
-      rank(texts, question);
+      const learnedQuery = await learn([question], { ...asked, type: "query" });
+      mine.signal.throwIfAborted();
+      if (learnedQuery.version !== learned.version) return soon(1000); // the model has just changed: all over again
+      if (indexed !== texts) {
+        indexed = texts;
+        await compute("setDocuments", { texts });
+      }
+      const ranking = await compute("rank", {
+        space: learned.space,
+        querySpace: learnedQuery.space,
+        query: question,
+        semantic: model.semanticDimensions || Infinity,
+        withWords: withWords || !hasWordsPart,
+        limit: RANKS_SHOWN,
+      });
+      mine.signal.throwIfAborted();
+      if (ranking === null) return soon(1000);
       byId("query-status").replaceChildren(
-        ...(asked
-          ? ["Query embedded in ", element("strong", {}, duration(asked.milliseconds)), "."]
+        ...(learnedQuery.count
+          ? ["Query embedded in ", element("strong", {}, duration(learnedQuery.milliseconds)), "."]
           : ["Query embedded already."]),
       );
+      show(all, ranking, withWords);
     } catch (error) {
       if (error instanceof DOMException && error.name === "AbortError") return;
       if (!(error instanceof RequestError)) throw error;
-      if (page.keyRefused(error)) return showError(asking, "Not sent through: see the API key above.");
-      showError(asking, error.sentence);
+      if (page.keyRefused("search", error))
+        return showError(asking, "Not sent through: see the API key above.");
+      showError(asking, error.sentence(asking === "query" ? "Query" : "Document"));
+    } finally {
+      if (running === mine) {
+        running = null;
+        showProgress("documents-progress", null);
+        showBusy(timer !== undefined);
+      }
     }
   }
 
   /**
-   * Embeds those texts that are not known yet. Vectors of another model than before make all the old ones useless.
-   * @param {string[]} texts @param {AbortSignal} signal
+   * @param {Document[]} all @param {NonNullable<Awaited<ReturnType<import("./compute-worker.js").Tasks["rank"]>>>} ranking
+   * @param {boolean} withWords
    */
-  async function learn(texts, signal) {
-    let missing = [...new Set(texts)].filter((text) => !known.has(text));
-    if (missing.length === 0) return null;
-    let milliseconds = 0;
-    const count = missing.length;
-    while (missing.length) {
-      const portion = missing.slice(0, countOfPortion(missing));
-      const input = texts.length === 1 ? portion[0] : portion;
-      page.sent("search", { input });
-      const answer = await embed(input, { model: page.modelName, signal });
-      milliseconds += answer.milliseconds;
-      if (knownVersion !== answer.modelVersion) {
-        known.clear();
-        knownVersion = answer.modelVersion;
-      }
-      portion.forEach((text, i) => known.set(text, answer.vectors[i]));
-      missing = missing.slice(portion.length);
+  function show(all, ranking, withWords) {
+    if (ranking.queryIsEmpty) {
+      byId("rankings").hidden = true;
+      byId("query-status").textContent = "";
+      return showError("query", "There is no word in the query, so nothing is like it. Type a word or two.");
     }
-    return { milliseconds, count };
-  }
-
-  /** @param {string[]} texts @param {string} question */
-  function rank(texts, question) {
-    const asked = known.get(question);
-    if (!asked) return;
-    const ranked = texts
-      .map((text, index) => ({
-        text,
-        index,
-        score: cosine(asked, known.get(text) ?? new Float32Array(asked.length)),
-      }))
-      .sort((a, b) => (Number.isNaN(b.score) ? -1 : Number.isNaN(a.score) ? 1 : b.score - a.score))
-      .slice(0, RANKS_SHOWN);
-    const words = new Set(wordsOf(question).filter((word) => word.length > 4));
+    byId("rankings").hidden = false;
+    byId("ranking-legend").replaceChildren(
+      element("span", { class: "meaning" }, "meaning"),
+      ...(withWords ? [element("span", { class: "words" }, "words")] : []),
+    );
+    const best = ranking.hits[0]?.score ?? 1;
     moveTo(
       byId("ranking"),
-      ranked.map(({ text, index, score }) => {
-        const bar = element("span", { class: "bar", "aria-hidden": "true" });
-        bar.style.setProperty("--share", String(Math.max(0, score || 0)));
+      ranking.hits.map((hit, at) => {
+        const { text, source } = all[hit.index];
         return element(
           "li",
-          { "data-document": String(index) },
-          element("span", { class: "score" }, format(score, 3)),
-          bar,
-          element("span", { class: "text" }, ...underlined(text, words)),
+          { "data-document": String(hit.index) },
+          element("span", { class: "rank" }, String(at + 1)),
+          ...(source ? [element("span", { class: "source" }, source)] : []),
+          element("span", { class: "text" }, ...underlined(text, hit.forms)),
+          splitBar(hit, best, withWords),
+          element("span", { class: "why" }, ...why(hit, withWords)),
         );
       }),
     );
-    const rest = texts.length - ranked.length;
-    byId("ranking-hint").textContent =
-      (rest > 0 ? `The best ${RANKS_SHOWN} of ${texts.length.toLocaleString("en")} documents. ` : "") +
-      "Scores are cosine similarities. Underlined: longer words that the query has, too.";
+    const rest = ranking.count - ranking.hits.length;
+    byId("ranking-hint").textContent = [
+      rest > 0 ? `The best ${RANKS_SHOWN} of ${ranking.count.toLocaleString("en")} documents.` : "",
+      ranking.withoutWord > 0
+        ? `${countOf(ranking.withoutWord, "document")} without a word ${ranking.withoutWord === 1 ? "is" : "are"} left out.`
+        : "",
+      "Bars are relative to the best hit; numbers are cosine similarities. Underlined: words that the query has, too.",
+      withWords ? "The words part is a sketch: with no word in common it is near zero, not zero." : "",
+    ]
+      .filter(Boolean)
+      .join(" ");
+
+    const bestByWords = ranking.byWords[0]?.score ?? 1;
+    moveTo(
+      byId("by-words"),
+      ranking.byWords.map((hit, at) => {
+        const bar = element("span", { class: "bar", "aria-hidden": "true" });
+        const part = element("span", { class: "words" });
+        part.style.width = `${(100 * hit.score) / bestByWords}%`;
+        bar.append(part);
+        return element(
+          "li",
+          { "data-document": String(hit.index) },
+          element("span", { class: "rank" }, String(at + 1)),
+          element("span", { class: "text" }, shorten(all[hit.index].text, SHOWN_BY_WORDS)),
+          bar,
+          element(
+            "span",
+            { class: "why" },
+            element("strong", {}, format(hit.score, 2)),
+            hit.rank === null ? "" : ` ${ordinal(hit.rank)} by the vectors`,
+          ),
+        );
+      }),
+    );
+    const unseen = all.length - ranking.countByWords;
+    byId("by-words-hint").textContent =
+      ranking.countByWords === 0
+        ? "BM25 finds nothing: no document has a word of the query."
+        : unseen > 0
+          ? `The other ${countOf(unseen, "document")} ${unseen === 1 ? "has" : "have"} no word of the query: BM25 cannot find them.`
+          : "";
   }
+
+  function startFiles() {
+    const zone = byId("panel-search");
+    const [picked, pickedFolder] = [
+      /** @type {HTMLInputElement} */ (byId("files")),
+      /** @type {HTMLInputElement} */ (byId("folder")),
+    ];
+    picked.accept = EXTENSIONS.join(",");
+    for (const input of [picked, pickedFolder]) {
+      input.addEventListener("change", async () => {
+        await addFiles([...(input.files ?? [])]);
+        input.value = "";
+      });
+    }
+    byId("choose-files").addEventListener("click", () => picked.click());
+    byId("choose-folder").addEventListener("click", () => pickedFolder.click());
+    zone.addEventListener("dragover", (event) => {
+      if (!event.dataTransfer?.types.includes("Files")) return;
+      event.preventDefault();
+      byId("drop").classList.add("over");
+    });
+    for (const end of ["dragleave", "drop"])
+      zone.addEventListener(end, () => byId("drop").classList.remove("over"));
+    zone.addEventListener("drop", async (event) => {
+      if (!event.dataTransfer?.types.includes("Files")) return;
+      event.preventDefault();
+      await addFiles(await droppedFiles(event.dataTransfer));
+    });
+  }
+
+  /** @param {File[]} chosen */
+  async function addFiles(chosen) {
+    const readable = chosen.filter(
+      ({ name, webkitRelativePath }) =>
+        EXTENSIONS.some((extension) => name.toLowerCase().endsWith(extension)) &&
+        !/(?:^|\/)(?:node_modules|\.[^/]+)\//.test(webkitRelativePath),
+    );
+    if (chosen.length === 0) return;
+    if (readable.length === 0) {
+      return showError(
+        "documents",
+        `No file here can be read: ${shorten(chosen[0].name, 40)} is none of .md, .txt, .csv, .json.`,
+      );
+    }
+    const bytes = readable.reduce((sum, { size }) => sum + size, 0);
+    if (bytes > MOST_FILE_BYTES) {
+      return showError(
+        "documents",
+        `These files have ${(bytes / 1024 ** 2).toFixed(0)} MB, and this page takes ${MOST_FILE_BYTES / 1024 ** 2}. Take fewer.`,
+      );
+    }
+    const problems = [];
+    const isFirst =
+      files.length === 0 && searchExamples.some((one) => one.documents.join("\n") === documents.value);
+    for (const file of readable) {
+      const name = file.webkitRelativePath || file.name;
+      try {
+        const passages = await compute("passages", { name, text: await file.text() });
+        files = [...files.filter((one) => one.name !== name), { name, passages }];
+      } catch (error) {
+        problems.push(`${name}: ${/** @type {Error} */ (error).message}`);
+      }
+    }
+    // One's own files take the place of the example, and stand beside what one has typed.
+    if (isFirst && files.length) documents.value = "";
+    showFiles();
+    page.edited();
+    await run();
+    if (problems.length) showError("documents", problems.join(" "));
+  }
+
+  function showFiles() {
+    const list = byId("file-list");
+    list.hidden = files.length === 0;
+    list.replaceChildren(
+      ...files.map(({ name, passages }) => {
+        const remove = element(
+          "button",
+          { type: "button", class: "link", "aria-label": `Take out ${name}` },
+          "×",
+        );
+        remove.addEventListener("click", () => {
+          files = files.filter((one) => one.name !== name);
+          showFiles();
+          page.edited();
+          void run();
+        });
+        return element(
+          "li",
+          {},
+          element("span", { class: "name" }, name),
+          element("span", { class: "hint" }, countOf(passages.length, "passage")),
+          remove,
+        );
+      }),
+    );
+  }
+}
+
+/**
+ * The bar of a hit, as long as its score is of the best one's, cut into what meaning and words give to it.
+ * @param {{ score: number, meaning: number, words: number }} hit @param {number} best @param {boolean} withWords
+ */
+function splitBar({ score, meaning, words }, best, withWords) {
+  const bar = element("span", { class: "bar", "aria-hidden": "true" });
+  const whole = Math.max(0, score / best);
+  const positive = Math.max(0, meaning) + Math.max(0, words) || 1;
+  for (const [name, value] of /** @type {const} */ ([
+    ["meaning", meaning],
+    ["words", words],
+  ])) {
+    if (name === "words" && !withWords) continue;
+    const part = element("span", { class: name });
+    part.style.width = `${((100 * Math.max(0, value)) / positive) * whole}%`;
+    bar.append(part);
+  }
+  return bar;
+}
+
+/** @param {{ score: number, meaning: number, words: number, shared: string[], wordsRank: number | null }} hit @param {boolean} withWords */
+function why({ score, meaning, words, shared, wordsRank }, withWords) {
+  const sum = ` = meaning ${format(meaning, 3)} ${words < 0 ? "−" : "+"} words ${format(Math.abs(words), 3)}`;
+  return [
+    element("span", {}, element("strong", {}, format(score, 3)), withWords ? sum : ""),
+    element(
+      "span",
+      { class: "shared-words" },
+      ...(shared.length
+        ? shared.slice(0, WORDS_SHOWN).map((word) => element("span", { class: "word" }, word))
+        : ["no word in common"]),
+    ),
+    ...(wordsRank === null
+      ? []
+      : [element("span", { class: "other-rank" }, `${ordinal(wordsRank)} by BM25`)]),
+  ];
+}
+
+/** @param {number} rank */
+function ordinal(rank) {
+  const ending = { one: "st", two: "nd", few: "rd" }[/** @type {"one"} */ (ORDINALS.select(rank))] ?? "th";
+  return `${rank.toLocaleString("en")}${ending}`;
+}
+
+const ORDINALS = new Intl.PluralRules("en", { type: "ordinal" });
+
+/** A document that both rankings have is marked in the other one while the pointer is on it. */
+function startTwins() {
+  const lists = [byId("ranking"), byId("by-words")];
+  lists.forEach((list, at) => {
+    const other = lists[1 - at];
+    list.addEventListener("pointerover", (event) => {
+      const item = event.target instanceof Element ? event.target.closest("[data-document]") : null;
+      for (const twin of other.children) {
+        const isTwin =
+          item !== null && twin.getAttribute("data-document") === item.getAttribute("data-document");
+        twin.classList.toggle("twin", isTwin);
+      }
+    });
+    list.addEventListener("pointerleave", () => {
+      for (const twin of other.children) twin.classList.remove("twin");
+    });
+  });
+}
+
+/** The files of a drop, those in folders with their paths. @param {DataTransfer} dropped @returns {Promise<File[]>} */
+async function droppedFiles(dropped) {
+  const entries = [...dropped.items].flatMap((item) => item.webkitGetAsEntry() ?? []);
+  /** @param {FileSystemEntry} entry @returns {Promise<File[]>} */
+  const filesOf = async (entry) => {
+    if (entry.isFile) {
+      const file = await new Promise((resolve, reject) =>
+        /** @type {FileSystemFileEntry} */ (entry).file(resolve, reject),
+      );
+      const path = entry.fullPath.slice(1);
+      if (path !== file.name) Object.defineProperty(file, "webkitRelativePath", { value: path });
+      return [file];
+    }
+    if (entry.name === "node_modules" || entry.name.startsWith(".")) return [];
+    const reader = /** @type {FileSystemDirectoryEntry} */ (entry).createReader();
+    /** @type {FileSystemEntry[]} */
+    const inside = [];
+    // A reader gives a hundred entries at a time, and none at the end.
+    for (;;) {
+      /** @type {FileSystemEntry[]} */
+      const more = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
+      if (more.length === 0) break;
+      inside.push(...more);
+    }
+    return (await Promise.all(inside.map(filesOf))).flat();
+  };
+  return entries.length ? (await Promise.all(entries.map(filesOf))).flat() : [...dropped.files];
 }
 
 /** Replaces the items and lets those that stay slide to their new places. @param {HTMLElement} list @param {HTMLElement[]} items */
 function moveTo(list, items) {
+  const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
   const before = new Map(
-    [...list.children].map((item) => [item.getAttribute("data-document"), item.getBoundingClientRect().top]),
+    still
+      ? []
+      : [...list.children].map((item) => [
+          item.getAttribute("data-document"),
+          item.getBoundingClientRect().top,
+        ]),
   );
   list.replaceChildren(...items);
-  if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;
-  for (const item of items) {
+  if (still) return;
+  const moves = items.map((item) => {
     const top = before.get(item.getAttribute("data-document"));
-    const by = top === undefined ? 0 : top - item.getBoundingClientRect().top;
-    if (by)
-      item.animate([{ transform: `translateY(${by}px)` }, { transform: "none" }], {
+    return top === undefined ? 0 : top - item.getBoundingClientRect().top;
+  });
+  items.forEach((item, i) => {
+    if (moves[i])
+      item.animate([{ transform: `translateY(${moves[i]}px)` }, { transform: "none" }], {
         duration: 220,
         easing: "ease-out",
       });
-  }
+  });
 }
 
 /** @param {string} text @param {string} split */
@@ -191,27 +539,13 @@ function partsOf(text, split) {
     .filter(Boolean);
 }
 
-/** @param {string} text */
-function wordsOf(text) {
-  return text.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? [];
-}
-
-/** @param {string} text @param {Set<string>} words */
-function underlined(text, words) {
-  return text
-    .split(/([\p{L}\p{N}]+)/u)
+/** @param {string} text @param {string[]} forms in lower case, apostrophes left out */
+function underlined(text, forms) {
+  const marked = new Set(forms);
+  return shorten(text, SHOWN_CHARACTERS)
+    .split(/([\p{L}\p{N}]+(?:['’][\p{L}\p{N}]+)*)/u)
     .filter(Boolean)
-    .map((part) => (words.has(part.toLowerCase()) ? element("span", { class: "shared" }, part) : part));
-}
-
-/** How many of the texts go into one request: as many as its limits allow, and one at least. @param {string[]} texts */
-function countOfPortion(texts) {
-  let count = 0;
-  let characters = 0;
-  do characters += texts[count++].length;
-  while (
-    count < Math.min(texts.length, DOCUMENTS_PER_REQUEST) &&
-    characters + texts[count].length <= CHARACTERS_PER_REQUEST
-  );
-  return count;
+    .map((part) =>
+      marked.has(part.toLowerCase().replace(/['’]/g, "")) ? element("span", { class: "shared" }, part) : part,
+    );
 }

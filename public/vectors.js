@@ -5,9 +5,28 @@
 
 /** @param {Vector} a @param {Vector} b */
 export function dot(a, b) {
-  let sum = 0;
-  for (let i = 0; i < a.length; i++) sum += a[i] * b[i];
-  return sum;
+  return dotOf(a, b, 0, a.length);
+}
+
+/** The part of a dot product that the values from `from` to before `to` give. @param {Vector} a @param {Vector} b @param {number} from @param {number} to */
+export function dotOf(a, b, from, to) {
+  // Four sums at once: a single one would wait for each addition before the next.
+  let [first, second, third, fourth] = [0, 0, 0, 0];
+  let i = from;
+  for (; i + 4 <= to; i += 4) {
+    first += a[i] * b[i];
+    second += a[i + 1] * b[i + 1];
+    third += a[i + 2] * b[i + 2];
+    fourth += a[i + 3] * b[i + 3];
+  }
+  for (; i < to; i++) first += a[i] * b[i];
+  return first + second + (third + fourth);
+}
+
+/** A zero vector gives NaN. @param {Vector} a */
+export function unit(a) {
+  const length = norm(a);
+  return a.map((value) => value / length);
 }
 
 /** @param {Vector} a */
@@ -120,10 +139,10 @@ export function dimensionSteps(dimensions) {
  * The first two principal components, by subspace iteration: a few directions at once are multiplied by the
  * data's covariance and made orthogonal again until they stop turning. Starts from fixed numbers and fixes the
  * signs, so that the same texts always give the same picture.
- * @param {Vector[]} vectors
+ * @param {Vector[]} vectors @param {number} tolerance of a direction's variance, as a share of all
  * @returns {{ points: [number, number][], explained: [number, number] }} explained: shares of the variance
  */
-export function principalComponents(vectors) {
+export function principalComponents(vectors, tolerance = 1e-10) {
   const n = vectors.length;
   const size = n ? vectors[0].length : 0;
   const mean = new Float64Array(size);
@@ -142,7 +161,7 @@ export function principalComponents(vectors) {
     basis = orthonormal(basis);
     const next = basis.map((direction) => multiplyCovariance(centred, direction));
     const strengthsNow = basis.map((direction, i) => dot64(direction, next[i]));
-    const turned = strengthsNow.slice(0, 2).some((s, i) => Math.abs(s - strengths[i]) > 1e-10 * total);
+    const turned = strengthsNow.slice(0, 2).some((s, i) => Math.abs(s - strengths[i]) > tolerance * total);
     strengths = strengthsNow;
     basis = next;
     if (!turned && round > 3) break;
@@ -165,9 +184,14 @@ export function principalComponents(vectors) {
 
 /** @param {Float64Array} a @param {Float64Array} b */
 function dot64(a, b) {
-  let sum = 0;
-  for (let i = 0; i < a.length; i++) sum += a[i] * b[i];
-  return sum;
+  let [first, second] = [0, 0];
+  let i = 0;
+  for (; i + 2 <= a.length; i += 2) {
+    first += a[i] * b[i];
+    second += a[i + 1] * b[i + 1];
+  }
+  if (i < a.length) first += a[i] * b[i];
+  return first + second;
 }
 
 /** @param {Float64Array[]} rows @param {Float64Array} direction */
@@ -228,7 +252,9 @@ export function toBase64(vector) {
 
 /** @param {string} base64 @returns {Vector} */
 export function fromBase64(base64) {
-  const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+  const text = atob(base64);
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = text.charCodeAt(i);
   const view = new DataView(bytes.buffer);
   return Float32Array.from({ length: bytes.length / 4 }, (_, i) => view.getFloat32(i * 4, true));
 }

@@ -7,7 +7,7 @@ import { createHash } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
-import { PROJECT_ROOT, runAsCommand, UserError } from "./project.js";
+import { PROJECT_ROOT, runAsCommand, UserError } from "./lib/project.js";
 
 export const CL100K_TABLE = join(PROJECT_ROOT, "public", "cl100k_base.bin");
 /** SHA-256 of OpenAI's cl100k_base.tiktoken, which every copy of this table comes from; tiktoken pins the same. */

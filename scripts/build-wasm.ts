@@ -15,7 +15,7 @@ import {
 import { homedir } from "node:os";
 import { delimiter, join, relative } from "node:path";
 import { parseArgs } from "node:util";
-import { PROJECT_ROOT, runAsCommand, UserError } from "./project.js";
+import { PROJECT_ROOT, runAsCommand, UserError } from "./lib/project.js";
 
 const CRATE_FOLDER = join(PROJECT_ROOT, "embedder-wasm");
 const PACKAGE_FOLDER = join(CRATE_FOLDER, "pkg");

@@ -1,7 +1,7 @@
 // Compares the crate's tokenizer `wordpiece` with Hugging Face's `tokenizers`: npm run check:wordpiece -- FOLDER... [--data DATA]
 import { join } from "node:path";
-import { PROJECT_ROOT, runAsCommand } from "./project.js";
-import { findPython, makeTrainingEnvironment, run } from "./python.js";
+import { PROJECT_ROOT, runAsCommand } from "./lib/project.js";
+import { findPython, makeTrainingEnvironment, run } from "./lib/python.js";
 
 await runAsCommand(import.meta.url, async () => {
   await run("cargo", ["build", "--release", "--quiet", "--example", "wordpiece_ids"], {

@@ -1,15 +1,26 @@
 // Deploys the Worker and its weights: `npm run deploy`. Every step names the wrangler command that it runs.
-//   -- --weights FILE   another weights file than the shipped one
-//   -- --with-key       makes a key, without which the endpoint then refuses to embed, and prints it once
+//   -- --weights FILE --weights FILE   other weights files than the shipped ones; the first one's model is the default
+//   -- --default NAME                  another default
+//   -- --with-key                      makes a key, without which the endpoint then refuses to embed, and prints it once
 import { randomBytes } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import type { Unstable_RawConfig } from "wrangler";
-import { GENERATED_CONFIG, PROJECT_ROOT, runAsCommand, SHIPPED_WEIGHTS, UserError } from "./project.js";
-import { readWeights, weightsVersion, type WeightsFile, type WeightsMetadata } from "./weights.js";
-import { runWrangler, wranglerCommandLine, type WranglerResult } from "./wrangler.js";
+import type { CatalogueEntry } from "../worker/models.js";
+import { GENERATED_CONFIG, PROJECT_ROOT, runAsCommand, UserError } from "./lib/project.js";
+import {
+  catalogueOf,
+  immutableKey,
+  isPart,
+  partsOf,
+  readWeightsFiles,
+  type PartMetadata,
+  type WeightsFile,
+  type WeightsPart,
+} from "./lib/weights.js";
+import { runWrangler, wranglerCommandLine, type WranglerResult } from "./lib/wrangler.js";
 
 const KV_BINDING = "EMBEDDINGS_MODEL";
 /** A new workers.dev address is known everywhere within a minute or so. */
@@ -20,23 +31,30 @@ const KEY_RANDOM_BYTES = 32;
 void runAsCommand(import.meta.url, main);
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({ options: { weights: { type: "string" }, "with-key": { type: "boolean" } } });
+  const { values } = parseArgs({
+    options: {
+      weights: { type: "string", multiple: true, default: [] },
+      default: { type: "string" },
+      "with-key": { type: "boolean" },
+    },
+  });
 
-  const weights = readWeights(values.weights ?? SHIPPED_WEIGHTS);
-  console.log(weights.summary);
+  const files = readWeightsFiles(values.weights).map((weights) => ({ weights, key: immutableKey(weights) }));
+  const catalogue = catalogueOf(files, values.default);
+  for (const { weights } of files) console.log(weights.summary);
   const config = await readConfig();
 
   await checkLogin();
   const namespaceId =
     configuredNamespaceId(config) ?? (await findOrCreateNamespace(namespaceTitle(config.name)));
-  const modelKey = await uploadWeights(weights, namespaceId);
+  for (const { weights, key } of files) await uploadWeights(weights, key, namespaceId);
 
   const apiKey = values["with-key"] ? `sk-${randomBytes(KEY_RANDOM_BYTES).toString("base64url")}` : undefined;
-  const generated = withModel(config, namespaceId, modelKey);
+  const generated = withModels(config, namespaceId, catalogue);
   writeJson(GENERATED_CONFIG, generated);
   const url = await deployWorker(apiKey);
   writeJson(GENERATED_CONFIG, { ...generated, deployed_url: url });
-  await embedThrough(url, weights, apiKey ?? process.env["API_KEY"]);
+  await embedThrough(url, catalogue, apiKey ?? process.env["API_KEY"]);
   console.log(`\nDeployed. The base URL for an OpenAI client is ${url}/v1`);
 }
 
@@ -99,43 +117,53 @@ async function findNamespace(title: string): Promise<string | undefined> {
   )?.id;
 }
 
-/** Uploads the weights under a key that is theirs alone, unless they are there; the answer is the key. */
-async function uploadWeights(weights: WeightsFile, namespaceId: string): Promise<string> {
-  const key = `model-weights-${weightsVersion(weights.sha256)}`;
-  const metadata: WeightsMetadata = { length: weights.bytes.length, sha256: weights.sha256 };
+/** Uploads the parts of the weights that are not there. */
+async function uploadWeights(weights: WeightsFile, key: string, namespaceId: string): Promise<void> {
   const namespaceArguments = ["--namespace-id", namespaceId, "--remote"];
-
   const listed = await step(["kv", "key", "list", "--prefix", key, ...namespaceArguments]);
   requireSuccess(listed, "the keys of the KV namespace could not be listed");
-  const present = parseJson<{ name: string; metadata?: Partial<WeightsMetadata> }[]>(listed.stdout);
-  if (present?.some(({ name, metadata: found }) => name === key && found?.sha256 === metadata.sha256)) {
-    done(`${key} is there already: nothing to upload`);
-    return key;
+  const present = parseJson<{ name: string; metadata?: Partial<PartMetadata> }[]>(listed.stdout) ?? [];
+  for (const part of partsOf(weights, key)) {
+    if (present.some(({ name, metadata }) => name === part.key && isPart(part, metadata))) {
+      done(`${part.key} is there already: nothing to upload`);
+    } else {
+      await uploadPart(weights, part, namespaceArguments);
+    }
   }
-  const path = resolve(PROJECT_ROOT, weights.name) === weights.path ? weights.name : weights.path;
-  const put = [
-    "kv",
-    "key",
-    "put",
-    key,
-    "--path",
-    path,
-    "--metadata",
-    JSON.stringify(metadata),
-    ...namespaceArguments,
-  ];
-  requireSuccess(await step(put), `the upload of ${weights.name} failed`);
-  done(`uploaded ${metadata.length} bytes as ${key}`);
-  return key;
+}
+
+async function uploadPart(
+  weights: WeightsFile,
+  { key, bytes, metadata }: WeightsPart,
+  namespaceArguments: string[],
+): Promise<void> {
+  const isWhole = bytes.length === weights.bytes.length;
+  const folder = isWhole ? undefined : mkdtempSync(join(tmpdir(), "embeddings-worker-"));
+  try {
+    let path = resolve(PROJECT_ROOT, weights.name) === weights.path ? weights.name : weights.path;
+    if (folder !== undefined) {
+      path = join(folder, key);
+      writeFileSync(path, bytes);
+    }
+    const put = ["kv", "key", "put", key, "--path", path, "--metadata", JSON.stringify(metadata)];
+    requireSuccess(await step([...put, ...namespaceArguments]), `the upload of ${weights.name} failed`);
+    done(`uploaded ${bytes.length} bytes as ${key}`);
+  } finally {
+    if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
+  }
 }
 
 /** Everything else stays as the user has it; relative paths stay true, since the file lies beside wrangler.toml. */
-function withModel(config: Unstable_RawConfig, namespaceId: string, modelKey: string): Unstable_RawConfig {
+function withModels(
+  config: Unstable_RawConfig,
+  namespaceId: string,
+  catalogue: CatalogueEntry[],
+): Unstable_RawConfig {
   const otherNamespaces = (config.kv_namespaces ?? []).filter(({ binding }) => binding !== KV_BINDING);
   return {
     ...config,
     kv_namespaces: [...otherNamespaces, { binding: KV_BINDING, id: namespaceId }],
-    vars: { ...config.vars, MODEL_KEY: modelKey },
+    vars: { ...config.vars, MODEL_KEY: catalogue[0]!.key, MODELS: catalogue.map((entry) => ({ ...entry })) },
   };
 }
 
@@ -181,28 +209,41 @@ export function deployedUrl(wranglerOutput: string): string {
   );
 }
 
-/** Embeds one text, until the answer comes from the model that was just deployed. */
-async function embedThrough(url: string, weights: WeightsFile, apiKey: string | undefined): Promise<void> {
+/** Embeds one text with each model, until the answers come from those that were just deployed. */
+async function embedThrough(
+  url: string,
+  catalogue: CatalogueEntry[],
+  apiKey: string | undefined,
+): Promise<void> {
   console.log(`$ curl ${url}/v1/embeddings   (a new address takes up to two minutes)`);
   const start = Date.now();
-  for (;;) {
-    const problem = await problemWithEmbedding(url, weights, apiKey);
-    if (problem === undefined) return;
-    if (Date.now() - start > FIRST_ANSWER_TIMEOUT_SECONDS * 1000) {
-      throw new UserError(
-        `${url} was deployed but does not embed after ${FIRST_ANSWER_TIMEOUT_SECONDS} seconds: ${problem}; ` +
-          "`npx wrangler tail --config wrangler.generated.json` shows its log",
-      );
+  for (const model of catalogue) {
+    for (;;) {
+      const { success, problem } = await tryToEmbed(url, model, apiKey);
+      if (success !== undefined) done(success);
+      if (problem === LOCKED) {
+        done("the Worker asks for its key; set API_KEY to have this step embed a text");
+        return;
+      }
+      if (problem === undefined) break;
+      if (Date.now() - start > FIRST_ANSWER_TIMEOUT_SECONDS * 1000) {
+        throw new UserError(
+          `${url} was deployed but does not embed after ${FIRST_ANSWER_TIMEOUT_SECONDS} seconds: ${problem}; ` +
+            "`npx wrangler tail --config wrangler.generated.json` shows its log",
+        );
+      }
+      await new Promise((resolve) => setTimeout(resolve, RETRY_SECONDS * 1000));
     }
-    await new Promise((resolve) => setTimeout(resolve, RETRY_SECONDS * 1000));
   }
 }
 
-async function problemWithEmbedding(
+const LOCKED = Symbol("the Worker asks for its key");
+
+async function tryToEmbed(
   url: string,
-  weights: WeightsFile,
+  model: CatalogueEntry,
   apiKey: string | undefined,
-): Promise<string | undefined> {
+): Promise<{ success?: string; problem?: string | typeof LOCKED }> {
   try {
     const response = await fetch(`${url}/v1/embeddings`, {
       method: "POST",
@@ -210,24 +251,23 @@ async function problemWithEmbedding(
         "content-type": "application/json",
         ...(apiKey !== undefined && { authorization: `Bearer ${apiKey}` }),
       },
-      body: JSON.stringify({ model: "embeddings-worker", input: "Cloudflare Workers are awesome" }),
+      body: JSON.stringify({ model: model.name, input: "Cloudflare Workers are awesome" }),
     });
     const body = await response.text();
     const version = response.headers.get("x-model-version");
-    if (response.status === 401 && apiKey === undefined && version !== null) {
-      done("the Worker asks for its key; set API_KEY to have this step embed a text");
-      return undefined;
-    }
-    if (!response.ok) return `status ${response.status}, ${body.slice(0, 300)}`;
-    if (version !== weightsVersion(weights.sha256)) return `the answer comes from model version ${version}`;
+    if (response.status === 401 && apiKey === undefined && version !== null) return { problem: LOCKED };
+    if (!response.ok) return { problem: `status ${response.status}, ${body.slice(0, 300)}` };
+    if (version !== model.sha256.slice(0, 12))
+      return { problem: `the answer comes from model version ${version}` };
     const dimensions = parseJson<{ data?: { embedding?: unknown[] }[] }>(body)?.data?.[0]?.embedding?.length;
-    if (dimensions !== weights.dimensions)
-      return `the embedding has ${dimensions} dimensions, not ${weights.dimensions}`;
-    done(`an embedding of ${dimensions} dimensions from model version ${version}`);
-    return undefined;
+    if (dimensions !== model.dimensions)
+      return { problem: `the embedding has ${dimensions} dimensions, not ${model.dimensions}` };
+    return {
+      success: `${model.name}: an embedding of ${dimensions} dimensions from model version ${version}`,
+    };
   } catch (error) {
     const { message, cause } = error as Error;
-    return cause instanceof Error ? `${message} (${cause.message})` : message;
+    return { problem: cause instanceof Error ? `${message} (${cause.message})` : message };
   }
 }
 

@@ -1,26 +1,31 @@
 // Serves the Worker on this machine: `npm run dev`. Seeds the local KV when that is needed, starts
-// `wrangler dev`, and says when it answers. Flags of `wrangler dev` pass through; `--weights FILE` is ours.
+// `wrangler dev`, and says when it answers. Flags of `wrangler dev` pass through; these are ours:
+//   -- --weights FILE --weights FILE   other weights files than the shipped ones; the first one's model is the default
+//   -- --default NAME                  another default
 import { createServer } from "node:net";
 import { parseArgs } from "node:util";
-import { runAsCommand, UserError } from "./project.js";
+import { runAsCommand, UserError } from "./lib/project.js";
 import { seed, seedShippedWeights } from "./seed.js";
-import { readWeights } from "./weights.js";
-import { startWrangler, wranglerCommandLine } from "./wrangler.js";
+import { readWeightsFiles } from "./lib/weights.js";
+import { startWrangler, wranglerCommandLine } from "./lib/wrangler.js";
 
 const DEFAULT_PORT = 8787;
 const READY_POLL_MILLISECONDS = 100;
-const EXAMPLE_REQUEST = '{"model":"embeddings-worker","input":"Cloudflare Workers are awesome"}';
+/** Our own flags, which wrangler does not know. */
+const OWN_FLAGS = ["port", "weights", "default"];
 
 void runAsCommand(import.meta.url, main);
 
 async function main(): Promise<void> {
-  const { port, weights, storage, wranglerFlags } = parseFlags(process.argv.slice(2));
+  const { port, weights, defaultName, storage, wranglerFlags } = parseFlags(process.argv.slice(2));
   await refuseTakenPort(port);
-  console.log(
-    await (weights === undefined ? seedShippedWeights(storage) : seed(readWeights(weights), storage)),
-  );
+  const { report, catalogue } = await (weights.length === 0
+    ? seedShippedWeights(defaultName, storage)
+    : seed(readWeightsFiles(weights), defaultName, storage));
+  console.log(report);
 
-  const args = ["dev", "--port", String(port), ...wranglerFlags];
+  const models = catalogue === undefined ? [] : ["--var", `MODELS:${JSON.stringify(catalogue)}`];
+  const args = ["dev", "--port", String(port), ...models, ...wranglerFlags];
   console.log(wranglerCommandLine(args));
   const child = startWrangler(args, "inherit");
   const ended = new Promise<number>((resolve, reject) => {
@@ -37,7 +42,7 @@ async function main(): Promise<void> {
   const url = `http://localhost:${port}`;
   const hasEnded = () => child.exitCode !== null || child.signalCode !== null;
   // Fails only when wrangler ends at that moment, and then there is nothing to announce.
-  announcement(url, hasEnded).then(
+  announcement(url, catalogue?.[0]?.name ?? "embeddings-worker", hasEnded).then(
     (text) => text !== undefined && console.log(text),
     () => undefined,
   );
@@ -53,7 +58,8 @@ function parseFlags(args: string[]) {
     tokens: true,
     options: {
       port: { type: "string" },
-      weights: { type: "string" },
+      weights: { type: "string", multiple: true },
+      default: { type: "string" },
       config: { type: "string", short: "c" },
       env: { type: "string", short: "e" },
       "persist-to": { type: "string" },
@@ -65,17 +71,20 @@ function parseFlags(args: string[]) {
   if (!/^\d+$/.test(portText) || port < 1 || port > 65535) {
     throw new UserError(`--port wants a number from 1 to 65535, but got "${portText}"`);
   }
-  if (values["weights"] === true) throw new UserError("--weights wants the path of a weights file");
+  const weights = [values["weights"] ?? []].flat();
+  if (weights.includes(true)) throw new UserError("--weights wants the path of a weights file");
+  if (values["default"] === true) throw new UserError("--default wants the name of a model");
 
   const ownArguments = new Set<number>();
   for (const token of tokens) {
-    if (token.kind !== "option" || (token.name !== "port" && token.name !== "weights")) continue;
+    if (token.kind !== "option" || !OWN_FLAGS.includes(token.name)) continue;
     ownArguments.add(token.index);
     if (!token.inlineValue) ownArguments.add(token.index + 1);
   }
   return {
     port,
-    weights: text("weights"),
+    weights: weights as string[],
+    defaultName: text("default"),
     storage: { config: text("config"), env: text("env"), persistTo: text("persist-to") },
     wranglerFlags: args.filter((_, index) => !ownArguments.has(index)),
   };
@@ -97,7 +106,11 @@ function refuseTakenPort(port: number): Promise<void> {
 }
 
 /** What to say when the Worker answers; undefined when it ended first. */
-export async function announcement(url: string, hasEnded: () => boolean): Promise<string | undefined> {
+export async function announcement(
+  url: string,
+  model: string,
+  hasEnded: () => boolean,
+): Promise<string | undefined> {
   const health = await answerOf(`${url}/health`, hasEnded);
   if (health === undefined) return undefined;
   if (!health.ok) {
@@ -110,9 +123,10 @@ export async function announcement(url: string, hasEnded: () => boolean): Promis
   }
   const headers = ["content-type: application/json"];
   if (await asksForKey(url)) headers.push("authorization: Bearer <API_KEY of .dev.vars>");
+  const request = JSON.stringify({ model, input: "Cloudflare Workers are awesome" });
   return (
     `\nReady: ${url}/v1 is the base URL for an OpenAI client. Ctrl+C ends it. Try it:\n\n` +
-    `  curl ${url}/v1/embeddings ${headers.map((header) => `-H '${header}'`).join(" ")} -d '${EXAMPLE_REQUEST}'\n`
+    `  curl ${url}/v1/embeddings ${headers.map((header) => `-H '${header}'`).join(" ")} -d '${request}'\n`
   );
 }
 

@@ -3,10 +3,10 @@
 // scoring to training/evaluate.py, which takes all other flags.
 import { spawn } from "node:child_process";
 import { join } from "node:path";
-import { startService } from "../test/harness.js";
-import { PROJECT_ROOT, runAsCommand, SHIPPED_WEIGHTS, UserError } from "./project.js";
-import { EVALUATION_COMMAND, findPython } from "./python.js";
-import { readWeights } from "./weights.js";
+import { startService } from "../test/lib/harness.js";
+import { PROJECT_ROOT, runAsCommand, SHIPPED_WEIGHTS, UserError } from "./lib/project.js";
+import { EVALUATION_COMMAND, findPython } from "./lib/python.js";
+import { readWeights } from "./lib/weights.js";
 
 const SCORER = join("training", "evaluate.py");
 

@@ -4,8 +4,8 @@
 import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { PROJECT_ROOT, runAsCommand, UserError } from "./project.js";
-import { makeTrainingEnvironment, run } from "./python.js";
+import { PROJECT_ROOT, runAsCommand, UserError } from "./lib/project.js";
+import { makeTrainingEnvironment, run } from "./lib/python.js";
 
 const TRAINING = join(PROJECT_ROOT, "training");
 const PROGRAMS = join(PROJECT_ROOT, "target", "release");

@@ -1,12 +1,22 @@
-// Puts a weights file into the local KV, where `wrangler dev` finds it: `npm run seed`, and
-// `npm run seed -- --weights FILE` for another file than the shipped one.
+// Puts weights files into the local KV, where `wrangler dev` finds them: `npm run seed` for those that are shipped, or
+//   -- --weights FILE --weights FILE   others; the first one's model is the default
+//   -- --default NAME                  another default
 import { parseArgs } from "node:util";
 import { getPlatformProxy } from "wrangler";
-import { runAsCommand, SHIPPED_WEIGHTS, UserError } from "./project.js";
-import { readWeights, weightsVersion, type WeightsFile, type WeightsMetadata } from "./weights.js";
+import type { CatalogueEntry } from "../worker/models.js";
+import { runAsCommand, UserError } from "./lib/project.js";
+import {
+  catalogueOf,
+  immutableKey,
+  isPart,
+  partsOf,
+  readWeightsFiles,
+  type PartMetadata,
+  type WeightsFile,
+} from "./lib/weights.js";
 
-/** Besides what the Worker reads, the local entry says which file it was made from. */
-interface LocalMetadata extends WeightsMetadata {
+/** Besides what the Worker reads, a local entry says which file it was made from. */
+interface LocalMetadata extends PartMetadata {
   file: string;
 }
 
@@ -22,57 +32,102 @@ export interface LocalStorageOptions {
   persistTo?: string | undefined;
 }
 
+export interface Seeded {
+  /** In words, for printing. */
+  report: string;
+  /** The variable MODELS for `wrangler dev`; undefined where the only model was put there by hand. */
+  catalogue: CatalogueEntry[] | undefined;
+}
+
+/** Where the catalogue of what was seeded lies in the local KV. */
+const CATALOGUE_KEY = "catalogue";
+
 void runAsCommand(import.meta.url, async () => {
-  const { values } = parseArgs({ options: { weights: { type: "string" } } });
-  console.log(await seed(readWeights(values.weights ?? SHIPPED_WEIGHTS)));
+  const { values } = parseArgs({
+    options: { weights: { type: "string", multiple: true, default: [] }, default: { type: "string" } },
+  });
+  console.log((await seed(readWeightsFiles(values.weights), values.default)).report);
 });
 
-/** Writes the weights unless they are there already; the answer says in words what was done. */
-export function seed(weights: WeightsFile, options: LocalStorageOptions = {}): Promise<string> {
-  return withLocalBindings(options, (bindings) => write(weights, bindings));
+/**
+ * Writes the weights unless they are there already. The first file lies under MODEL_KEY, where a plain `wrangler dev`
+ * finds it, the others under keys of their own.
+ */
+export function seed(
+  files: WeightsFile[],
+  defaultName: string | undefined,
+  options: LocalStorageOptions = {},
+): Promise<Seeded> {
+  return withLocalBindings(options, (bindings) => write(files, defaultName, bindings));
 }
 
 /** As `seed` with the shipped weights, but leaves alone what the user has put there himself. */
-export function seedShippedWeights(options: LocalStorageOptions = {}): Promise<string> {
-  const shipped = readWeights(SHIPPED_WEIGHTS);
+export function seedShippedWeights(
+  defaultName: string | undefined,
+  options: LocalStorageOptions = {},
+): Promise<Seeded> {
+  const shipped = readWeightsFiles([]);
   return withLocalBindings(options, async (bindings) => {
-    const present = await presentEntry(bindings);
-    if (present !== undefined && present.metadata?.file !== shipped.name) {
-      const origin = present.metadata?.file ?? "a file put there by hand";
-      return `The local KV holds ${origin}; \`npm run seed\` puts the shipped weights back.`;
-    }
-    return write(shipped, bindings);
+    const present = (await presentEntries(bindings, bindings.MODEL_KEY)).get(bindings.MODEL_KEY);
+    if (present === undefined || present.file === shipped[0]!.name)
+      return write(shipped, defaultName, bindings);
+    const catalogue = await bindings.EMBEDDINGS_MODEL.get<CatalogueEntry[]>(CATALOGUE_KEY, "json");
+    const isItsOwn = catalogue?.some(
+      ({ key, sha256 }) => key === bindings.MODEL_KEY && sha256 === present.sha256,
+    );
+    const origin = present.file ?? "a file put there by hand";
+    return {
+      report: `The local KV holds ${origin}; \`npm run seed\` puts the shipped weights back.`,
+      catalogue: isItsOwn ? catalogue! : undefined,
+    };
   });
 }
 
-async function write(weights: WeightsFile, bindings: LocalBindings): Promise<string> {
-  const present = await presentEntry(bindings);
-  if (present?.metadata?.sha256 === weights.sha256 && present.metadata.file === weights.name) {
-    return `The local KV holds ${weights.summary} already.`;
-  }
-  const metadata: LocalMetadata = {
-    length: weights.bytes.length,
-    sha256: weights.sha256,
-    file: weights.name,
-  };
-  const value = weights.bytes.buffer.slice(
-    weights.bytes.byteOffset,
-    weights.bytes.byteOffset + weights.bytes.length,
+async function write(
+  files: WeightsFile[],
+  defaultName: string | undefined,
+  bindings: LocalBindings,
+): Promise<Seeded> {
+  const keyed = files.map((weights, i) => ({
+    weights,
+    key: i === 0 ? bindings.MODEL_KEY : immutableKey(weights),
+  }));
+  const catalogue = catalogueOf(keyed, defaultName);
+  const report: string[] = [];
+  for (const { weights, key } of keyed) report.push(await writeFile(weights, key, bindings));
+  await bindings.EMBEDDINGS_MODEL.put(CATALOGUE_KEY, JSON.stringify(catalogue));
+  return { report: report.join("\n"), catalogue };
+}
+
+async function writeFile(weights: WeightsFile, key: string, bindings: LocalBindings): Promise<string> {
+  const present = await presentEntries(bindings, key);
+  const missing = partsOf(weights, key).filter(
+    (part) => !isPart(part, present.get(part.key)) || present.get(part.key)?.file !== weights.name,
   );
-  await bindings.EMBEDDINGS_MODEL.put(bindings.MODEL_KEY, value as ArrayBuffer, { metadata });
+  if (missing.length === 0) return `The local KV holds ${weights.summary} already.`;
+  for (const { key, bytes, metadata } of missing) {
+    const value = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length) as ArrayBuffer;
+    await bindings.EMBEDDINGS_MODEL.put(key, value, {
+      metadata: { ...metadata, file: weights.name } satisfies LocalMetadata,
+    });
+  }
   return `Seeded the local KV: ${weights.summary}`;
 }
 
-async function presentEntry({ EMBEDDINGS_MODEL, MODEL_KEY }: LocalBindings) {
-  const { keys } = await EMBEDDINGS_MODEL.list<Partial<LocalMetadata>>({ prefix: MODEL_KEY });
-  return keys.find((key) => key.name === MODEL_KEY);
+/** The metadata of the parts from `key` on; one that was put there by hand has none. */
+async function presentEntries(
+  { EMBEDDINGS_MODEL }: LocalBindings,
+  key: string,
+): Promise<Map<string, Partial<LocalMetadata>>> {
+  const { keys } = await EMBEDDINGS_MODEL.list<Partial<LocalMetadata>>({ prefix: key });
+  return new Map(keys.map(({ name, metadata }) => [name, metadata ?? {}]));
 }
 
 /** wrangler's own way to its local storage: the same namespace, key and variables as in `wrangler dev`. */
-async function withLocalBindings(
+async function withLocalBindings<T>(
   options: LocalStorageOptions,
-  work: (bindings: LocalBindings) => Promise<string>,
-): Promise<string> {
+  work: (bindings: LocalBindings) => Promise<T>,
+): Promise<T> {
   // Asked of the network only for the properties of the request, which no script needs.
   process.env["CLOUDFLARE_CF_FETCH_ENABLED"] ??= "false";
   const proxy = await getPlatformProxy<Partial<LocalBindings>>({

@@ -3,9 +3,9 @@
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { startService } from "../test/harness.js";
-import { PROJECT_ROOT, runAsCommand, SHIPPED_WEIGHTS } from "./project.js";
-import { makeEnvironment, run } from "./python.js";
+import { startService } from "../test/lib/harness.js";
+import { PROJECT_ROOT, runAsCommand, SHIPPED_WEIGHTS } from "./lib/project.js";
+import { makeEnvironment, run } from "./lib/python.js";
 
 const SUITES = join(PROJECT_ROOT, "test", "python");
 

@@ -1,8 +1,8 @@
 // Tests the Python programs of training/: in the evaluation's environment where there is one, else in one of its own,
 // training/.venv, which has no mteb, so that evaluate.py's tests are skipped there.
 import { join } from "node:path";
-import { PROJECT_ROOT, runAsCommand } from "./project.js";
-import { EVALUATION_COMMAND, findPython, makeTrainingEnvironment, run } from "./python.js";
+import { PROJECT_ROOT, runAsCommand } from "./lib/project.js";
+import { EVALUATION_COMMAND, findPython, makeTrainingEnvironment, run } from "./lib/python.js";
 
 await runAsCommand(import.meta.url, async () => {
   const evaluation = findPython(["mteb", "openvino", "pytest"]);

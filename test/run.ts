@@ -1,9 +1,10 @@
 // Sends payloads to a running endpoint and prints what comes back in numbers:
-//   npm run try -- [url] [payload.json...]
+//   npm run try -- [url] [--model NAME] [payload.json...]
 // Without a URL it asks the deployed Worker; without payloads it sends those in test/payloads.
 import { existsSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
-import { GENERATED_CONFIG, PROJECT_ROOT, runAsCommand, UserError } from "../scripts/project.js";
+import { parseArgs } from "node:util";
+import { GENERATED_CONFIG, PROJECT_ROOT, runAsCommand, UserError } from "../scripts/lib/project.js";
 
 const SHIPPED_PAYLOADS = ["single.json", "batch.json", "semantic_similarity.json"];
 const LOCAL_URL = "http://localhost:8787";
@@ -18,22 +19,34 @@ interface Payload {
 interface Answer {
   embeddings: number[][];
   promptTokens: number;
+  /** Its name, where the endpoint tells it. */
+  model: string | null;
   modelVersion: string;
   milliseconds: number;
 }
 
 void runAsCommand(import.meta.url, async () => {
-  const { url, payloadFiles } = parseArguments(process.argv.slice(2));
-  for (const payload of payloadFiles.map(readPayload)) {
+  const { url, model, payloadFiles } = parseArguments(process.argv.slice(2));
+  for (const payload of payloadFiles.map((path) => readPayload(path, model))) {
     report(payload, await send(url, payload), url);
   }
 });
 
-function parseArguments(args: string[]): { url: string; payloadFiles: string[] } {
-  const [first, ...rest] = args;
+function parseArguments(args: string[]): {
+  url: string;
+  model: string | undefined;
+  payloadFiles: string[];
+} {
+  const { values, positionals } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: { model: { type: "string" } },
+  });
+  const [first, ...rest] = positionals;
   const isUrl = first !== undefined && /^https?:\/\//.test(first);
-  const givenFiles = isUrl ? rest : args;
+  const givenFiles = isUrl ? rest : positionals;
   return {
+    model: values.model,
     url: (isUrl ? first : deployedUrl()).replace(/\/+$/, "").replace(/\/v1(\/embeddings)?$/, ""),
     payloadFiles:
       givenFiles.length > 0
@@ -58,7 +71,8 @@ function deployedUrl(): string {
   );
 }
 
-function readPayload(path: string): Payload {
+/** With another model than the payload's, where one is given. */
+function readPayload(path: string, model: string | undefined): Payload {
   if (!existsSync(path)) throw new UserError(`${path}: there is no such payload file`);
   let body: { input?: unknown };
   try {
@@ -71,7 +85,11 @@ function readPayload(path: string): Payload {
   const inputs = Array.isArray(body.input) && typeof body.input[0] !== "number" ? body.input : [body.input];
   const texts = inputs.map((text) => (typeof text === "string" ? text : JSON.stringify(text)));
   // Floats, whatever the payload says: the numbers are what is shown.
-  return { name: basename(path), texts, body: JSON.stringify({ ...body, encoding_format: "float" }) };
+  return {
+    name: basename(path),
+    texts,
+    body: JSON.stringify({ ...body, ...(model !== undefined && { model }), encoding_format: "float" }),
+  };
 }
 
 async function send(url: string, payload: Payload): Promise<Answer> {
@@ -107,6 +125,7 @@ async function send(url: string, payload: Payload): Promise<Answer> {
     return {
       embeddings: data.map(({ embedding }) => embedding),
       promptTokens: usage.prompt_tokens,
+      model: response.headers.get("x-model"),
       modelVersion: response.headers.get("x-model-version") ?? "unknown",
       milliseconds,
     };
@@ -129,12 +148,12 @@ function errorMessage(text: string): string {
 
 function report(
   { name, texts }: Payload,
-  { embeddings, promptTokens, modelVersion, milliseconds }: Answer,
+  { embeddings, promptTokens, model, modelVersion, milliseconds }: Answer,
   url: string,
 ): void {
   console.log(
     `\n${name}: ${embeddings.length} of ${texts.length} texts embedded, ${promptTokens} tokens, ` +
-      `${milliseconds.toFixed(0)} ms, model version ${modelVersion}, ${url}\n`,
+      `${milliseconds.toFixed(0)} ms, ${model === null ? "model" : `${decodeURI(model)},`} version ${modelVersion}, ${url}\n`,
   );
   const numbers = embeddings.map((_, index) => String(index));
   printTable(

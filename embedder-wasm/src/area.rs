@@ -1,7 +1,7 @@
-//! A piece of memory that both sides of the boundary read and write. It grows by what is needed and no more, since
-//! wasm memory never shrinks, and keeps what lies in it. It begins at a multiple of 8, so that JavaScript may look at
-//! it as u32 or f32.
+//! Memory that both sides of the boundary read and write.
 
+/// A piece of memory that grows by what is needed and no more, since wasm memory never shrinks, and keeps what lies in
+/// it. It begins at a multiple of 8, so that JavaScript may look at it as u32 or f32.
 #[derive(Default)]
 pub struct Area {
     words: Vec<u64>,
@@ -17,25 +17,30 @@ impl Area {
         }
     }
 
+    /// How long it is by now.
     pub fn byte_length(&self) -> usize {
         self.words.len() * size_of::<u64>()
     }
 
+    /// Where it begins, until it grows.
     pub fn address(&mut self) -> *mut u8 {
         self.words.as_mut_ptr().cast()
     }
 
+    /// All of it, with what earlier calls have left.
     pub fn bytes(&self) -> &[u8] {
         // SAFETY: the same memory, whose every byte is initialised, borrowed for as long; bytes need no alignment.
         unsafe { std::slice::from_raw_parts(self.words.as_ptr().cast(), self.byte_length()) }
     }
 
+    /// All of it, to be written.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         let byte_length = self.byte_length();
         // SAFETY: as in `bytes`; and any bytes make a u64.
         unsafe { std::slice::from_raw_parts_mut(self.words.as_mut_ptr().cast(), byte_length) }
     }
 
+    /// All of it as f32, as the machine has them: little-endian in wasm.
     pub fn floats(&self) -> &[f32] {
         // SAFETY: as in `bytes`; any four bytes make an f32, whose alignment is not more than that of a u64.
         unsafe { std::slice::from_raw_parts(self.words.as_ptr().cast(), self.words.len() * 2) }

@@ -321,3 +321,24 @@ fn check_dimensions(dimensions: usize, most: usize) -> Result<(), JsError> {
 pub fn replace_instance() {
     wasm_bindgen::handler::schedule_reinit();
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[should_panic(expected = "a call before this one never ended")]
+    fn a_call_that_finds_another_one_half_way_traps() {
+        enter(|_| begin_load());
+    }
+
+    #[test]
+    fn a_handle_is_never_used_twice() {
+        let first = begin_load();
+        drop_load(first);
+        let second = begin_load();
+        assert_ne!(first, second);
+        drop_load(first);
+        enter(|instance| assert!(instance.loads.get(second).is_some()));
+    }
+}

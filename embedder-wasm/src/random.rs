@@ -1,11 +1,13 @@
 //! auto-g-embed's seeded generator, so that a seed means the same start table here and there: for the trainer, tests and
 //! benchmarks.
 
+/// xorshift64*.
 pub struct Random {
     state: u64,
 }
 
 impl Random {
+    /// Equal seeds give equal numbers.
     pub fn new(seed: u64) -> Self {
         // A zero state would stay zero for ever.
         let state = if seed == 0 {
@@ -16,7 +18,7 @@ impl Random {
         Self { state }
     }
 
-    /// xorshift64*.
+    /// The next 64 bits.
     pub fn next_u64(&mut self) -> u64 {
         self.state ^= self.state >> 12;
         self.state ^= self.state << 25;
@@ -41,6 +43,7 @@ impl Random {
         ((u128::from(self.next_u64()) * bound as u128) >> 64) as usize
     }
 
+    /// Fisher and Yates' shuffle.
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
             items.swap(last, self.below(last + 1));

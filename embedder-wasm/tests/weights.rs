@@ -191,7 +191,7 @@ mod safetensors_refuses {
         an_empty_name: f32_with(&["__metadata__", "name"], json!("")) => "header.__metadata__.name: expected the model's name, found \"\"";
         no_tokenizer: f32_with(&["__metadata__", "tokenizer"], Value::Null) => "header.__metadata__.tokenizer: expected a string, found nothing";
         an_unknown_tokenizer: f32_with(&["__metadata__", "tokenizer"], json!("bpe")) =>
-            format!("header.__metadata__.tokenizer: expected one of {}, found \"bpe\"", Tokenizer::NAMES);
+            format!("header.__metadata__.tokenizer: expected one of {}, wordpiece, found \"bpe\"", Tokenizer::NAMES);
         no_max_seq_len: f32_with(&["__metadata__", "max_seq_len"], Value::Null) => "header.__metadata__.max_seq_len: expected a string, found nothing";
         a_max_seq_len_that_is_a_number: f32_with(&["__metadata__", "max_seq_len"], json!(4)) => "header.__metadata__.max_seq_len: expected a string, found 4";
         a_max_seq_len_of_zero: f32_with(&["__metadata__", "max_seq_len"], json!("0")) =>
@@ -199,7 +199,7 @@ mod safetensors_refuses {
         a_max_seq_len_in_words: f32_with(&["__metadata__", "max_seq_len"], json!("four")) =>
             "header.__metadata__.max_seq_len: expected an integer from 1 to 4294967295, found \"four\"";
         an_unknown_architecture: f32_with(&["__metadata__", "architecture"], json!("gpt")) =>
-            "header.__metadata__.architecture: expected \"static\", found \"gpt\"";
+            "header.__metadata__.architecture: expected \"static\" or \"bert\", found \"gpt\"";
         an_architecture_that_is_no_string: f32_with(&["__metadata__", "architecture"], json!(1)) => "header.__metadata__.architecture: expected a string, found 1";
         aliases_that_are_no_json: f32_with(&["__metadata__", "aliases"], json!("tiny")) => aliases("\"tiny\"");
         an_alias_with_more_dimensions_than_the_model: f32_with(&["__metadata__", "aliases"], json!("{\"tiny\":3}")) => aliases(r#""{\"tiny\":3}""#);

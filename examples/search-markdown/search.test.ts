@@ -15,8 +15,10 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { PROJECT_ROOT, SHIPPED_WEIGHTS } from "../../scripts/project.js";
-import { seededWeights, startService, type Service } from "../../test/harness.js";
+import { PROJECT_ROOT, SHIPPED_WEIGHTS } from "../../scripts/lib/project.js";
+import { startService, type Service } from "../../test/lib/harness.js";
+import { seededWeights } from "../../test/lib/weights.js";
+import { passagesOf } from "./search.js";
 
 const WEIGHTS = readFileSync(SHIPPED_WEIGHTS);
 let folder: string;
@@ -85,9 +87,10 @@ test("indexes the project's documents and finds each passage by its own words", 
   const present = copyDocuments();
   const indexed = await search(["index", join(folder, "documents")]);
   assert.equal(indexed.code, 0, indexed.stderr);
-  const counts = /^(\d+) passages of (\d+) files are in .*, embedded by model aaaaaaaaaaaa\.$/m.exec(
-    indexed.stdout,
-  );
+  const counts =
+    /^(\d+) passages of (\d+) files are in .*, embedded by embeddings-worker \(weights aaaaaaaaaaaa\) in 1024 dimensions\.$/m.exec(
+      indexed.stdout,
+    );
   assert.ok(counts, indexed.stdout);
   assert.equal(Number(counts[2]), present.length + 1);
   assert.ok(Number(counts[1]) > present.length);
@@ -148,7 +151,7 @@ test("answers a question with the passage that is about it, and says where that 
     "# Bread\n\nNot a document of the user.\n",
   );
   const indexed = await search(["index", join(folder, "notes")]);
-  assert.match(indexed.stdout, /^4 passages of 2 files/, indexed.stderr);
+  assert.match(indexed.stdout, /^3 passages of 2 files/, indexed.stderr);
 
   const [bread] = resultsOf(await search(["ask", "baking dough from flour and yeast", "--top", "1"]));
   assert.deepEqual([bread?.file, bread?.line, bread?.heading], ["cooking.md", 5, "Cooking › Bread"]);
@@ -156,10 +159,108 @@ test("answers a question with the passage that is about it, and says where that 
   assert.deepEqual([garden?.file, garden?.line, garden?.heading], [join("more", "garden.md"), 1, ""]);
 });
 
+test("takes the model and the dimensions that it is told, and asks with those of the index", async () => {
+  const indexed = await search([
+    "index",
+    join(folder, "notes"),
+    "--model",
+    "another-name",
+    "--dimensions",
+    "100",
+  ]);
+  assert.match(
+    indexed.stdout,
+    /embedded by another-name \(weights aaaaaaaaaaaa\) in 100 dimensions\.$/m,
+    indexed.stderr,
+  );
+  const [bread] = resultsOf(await search(["ask", "baking dough from flour and yeast", "--top", "1"]));
+  assert.equal(bread?.heading, "Cooking › Bread");
+});
+
+test("HTML, badges, anchors and tables of contents are left out, and lines keep their numbers", () => {
+  const markdown = [
+    '<p align="center">', // 1
+    '  <img src="logo.png"', // 2
+    '       alt="logo">', // 3
+    "</p>", // 4
+    '# Title <a id="title"></a> [![build][badge]][ci]', // 5
+    "<!-- a comment", // 6
+    "over two lines -->", // 7
+    "- [One](#one)", // 8
+    "- [`Two(a | b[])`](#two)", // 9
+    "", // 10
+    "Read [the guide](https://example.com/guide) or [the other][ref] before you start with all of this here.", // 11
+    "", // 12
+    "```html", // 13
+    "<b># code stays</b>", // 14
+    "```", // 15
+    "", // 16
+    "<details><summary><code>X-Header</code></summary>", // 17
+    "", // 18
+    "It is a header of its own, and this text says in more than a dozen words what it does.", // 19
+    "</details>", // 20
+    "", // 21
+    "[ref]: https://example.com", // 22
+  ].join("\n");
+  assert.deepEqual(passagesOf("a.md", markdown), [
+    {
+      file: "a.md",
+      line: 11,
+      heading: "Title",
+      sections: ["Title"],
+      text: "Read the guide or the other before you start with all of this here.\n\n```html\n<b># code stays</b>\n```",
+    },
+    {
+      file: "a.md",
+      line: 19,
+      heading: "Title › X-Header",
+      sections: ["X-Header"],
+      text: "It is a header of its own, and this text says in more than a dozen words what it does.",
+    },
+  ]);
+});
+
+test("a section of few words is joined with what follows, and keeps its place", () => {
+  const long = "This section has more than a dozen words, so that it can stand for itself in a search.";
+  const markdown = [
+    "# Options",
+    "",
+    "## log",
+    '<a id="log"></a>',
+    "",
+    "Type: boolean",
+    "",
+    "## level",
+    "",
+    long,
+    "",
+    "## end",
+    "",
+    long,
+  ];
+  assert.deepEqual(
+    passagesOf("a.md", markdown.join("\n")).map(({ line, heading, sections, text }) => ({
+      line,
+      heading,
+      sections,
+      text,
+    })),
+    [
+      {
+        line: 6,
+        heading: "Options › log",
+        sections: ["log", "level"],
+        text: `Type: boolean\nlevel\n${long}`,
+      },
+      { line: 14, heading: "Options › end", sections: ["end"], text: long },
+    ],
+  );
+});
+
 test("passages and questions without a word, whose vectors are zero, spoil nothing", async () => {
   writeFileSync(join(folder, "notes", "a-first.md"), "---\n");
   const indexed = await search(["index", join(folder, "notes")]);
-  assert.match(indexed.stdout, /^4 passages of 3 files/, indexed.stderr);
+  assert.match(indexed.stdout, /^3 passages of 3 files/, indexed.stderr);
   const [bread] = resultsOf(await search(["ask", "baking dough from flour and yeast", "--top", "100"]));
   assert.equal(bread?.heading, "Cooking › Bread");
   const { code, stderr } = await search(["ask", "???"]);
@@ -183,7 +284,7 @@ test("refuses to mix models: the index names one, the endpoint another", async (
       assert.equal(refused.stdout, "");
       assert.equal(
         refused.stderr.trim(),
-        `error: ${indexFile} was made with model aaaaaaaaaaaa, and ${other.url}/v1 now serves model bbbbbbbbbbbb. ` +
+        `error: ${indexFile} was made with weights aaaaaaaaaaaa, and ${other.url}/v1 now serves bbbbbbbbbbbb. ` +
           "Their vectors cannot be compared: run `search.ts index <folder>` again.",
       );
       assert.equal(statSync(indexFile).mtimeMs, before, "the index is left as it was");
@@ -199,12 +300,26 @@ const MISTAKES = [
     args: ["index", join("no", "such", "folder")],
     says: /^error: there is no folder .*such.folder$/,
   },
-  { name: "no command", args: [], says: /^error: usage: search\.ts index <folder> \| search\.ts ask/ },
+  {
+    name: "no command",
+    args: [],
+    says: /^error: usage: search\.ts index <folder> \[--model NAME\] \[--dimensions N\] \| search\.ts ask/,
+  },
   { name: "an empty question", args: ["ask", ""], says: /^error: .*input/i },
   {
     name: "a number of results that is none",
     args: ["ask", "bread", "--top", "many"],
     says: /^error: --top is a number of passages from 1 to 100; got many$/,
+  },
+  {
+    name: "a number of dimensions that is none",
+    args: ["index", ".", "--dimensions", "0"],
+    says: /^error: --dimensions is a number of values from 1 to 65536; got 0$/,
+  },
+  {
+    name: "a model at a question, which has that of its index",
+    args: ["ask", "bread", "--model", "other"],
+    says: /^error: --model and --dimensions belong to `index`; `ask` takes what the index was made with$/,
   },
 ];
 

@@ -3,7 +3,8 @@ import OpenAI from "openai";
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { setTimeout } from "node:timers/promises";
-import { seededWeights, startService, withService, type Service } from "../harness.js";
+import { startService, withService, type Service } from "../lib/harness.js";
+import { seededWeights } from "../lib/weights.js";
 import { installedVersion } from "./service.js";
 
 const MODEL = "text-embedding-3-small";

@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { SHIPPED_WEIGHTS } from "../../scripts/project.js";
-import { startService } from "../harness.js";
+import { SHIPPED_WEIGHTS } from "../../scripts/lib/project.js";
+import { startService } from "../lib/harness.js";
 
 export interface Service {
   baseURL: string;

@@ -49,6 +49,7 @@ impl WeightsFile {
         Ok(Self { head, bytes })
     }
 
+    /// The tensor with this name, where there is one.
     pub fn tensor(&self, name: &str) -> Option<TensorView<'_>> {
         let tensor = self.head.tensor(name)?;
         Some(TensorView {
@@ -58,7 +59,7 @@ impl WeightsFile {
         })
     }
 
-    /// The bytes of a tensor that must be there with this dtype and shape.
+    /// The bytes of a tensor that must be there with this dtype and shape; refuses the file otherwise.
     pub fn tensor_of(
         &self,
         name: &str,
@@ -107,9 +108,12 @@ fn check_magnitudes(tensor: &str, values: &[u8], columns: usize) -> Result<(), W
     ))
 }
 
+/// Which of the two containers a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ContainerKind {
+    /// auto-g-embed's own.
     V1,
+    /// The extended one.
     Safetensors,
 }
 
@@ -162,11 +166,12 @@ impl Head {
         Ok(Some(head))
     }
 
+    /// Where the tensor with this name lies, where there is one.
     pub fn tensor(&self, name: &str) -> Option<&Tensor> {
         self.tensors.iter().find(|tensor| tensor.name == name)
     }
 
-    /// A tensor that must be there.
+    /// Where a tensor lies that must be there; refuses the file otherwise.
     pub fn needed_tensor(&self, name: &str) -> Result<&Tensor, WeightsError> {
         match self.tensor(name) {
             Some(tensor) => Ok(tensor),
@@ -174,7 +179,7 @@ impl Head {
         }
     }
 
-    /// Where a tensor lies that must be there with this dtype and shape.
+    /// Where a tensor lies that must be there with this dtype and shape; refuses the file otherwise.
     pub fn tensor_of(
         &self,
         name: &str,
@@ -244,6 +249,7 @@ impl Metadata {
         }
     }
 
+    /// A truth, as `true` or `false`.
     pub fn flag(&self, field: &str) -> Result<bool, WeightsError> {
         match self.text(field)? {
             "true" => Ok(true),

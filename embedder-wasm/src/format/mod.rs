@@ -67,10 +67,12 @@ impl Dtype {
         Self::F64,
     ];
 
+    /// The dtype that a file calls so.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|dtype| dtype.name() == name)
     }
 
+    /// As it stands in a file.
     pub fn name(self) -> &'static str {
         match self {
             Self::Bool => "BOOL",

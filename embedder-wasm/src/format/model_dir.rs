@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
+/// What a model-dir holds.
 pub struct ModelDir {
     pub vocab_size: usize,
     pub table_dimensions: usize,
@@ -25,6 +26,7 @@ pub struct Extension {
 }
 
 impl ModelDir {
+    /// Reads the files of a folder; the error says which of them is wrong, and how.
     pub fn read(folder: &Path) -> Result<Self, String> {
         let path = folder.join("config.json");
         let shown = path.display();

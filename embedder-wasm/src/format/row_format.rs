@@ -11,6 +11,7 @@ pub const I4_OFFSET: f32 = 7.5;
 /// How the values of a row are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RowFormat {
+    /// As they are.
     F32,
     /// One signed byte a value, times the row's scale, an F32.
     I8,
@@ -23,6 +24,7 @@ pub enum RowFormat {
 const BEST_I4_STEP: f32 = 0.335_2;
 
 impl RowFormat {
+    /// All of them.
     pub const ALL: [Self; 3] = [Self::F32, Self::I8, Self::I4];
 
     /// The format of rows in a tensor of this dtype; `None` where there is none.
@@ -32,6 +34,7 @@ impl RowFormat {
             .find(|format| format.tensor_dtype() == dtype)
     }
 
+    /// As models are described.
     pub fn name(self) -> &'static str {
         match self {
             Self::F32 => "F32",
@@ -66,7 +69,8 @@ impl RowFormat {
         }
     }
 
-    /// Two values share a byte in I4.
+    /// Refuses rows of a length that does not fill whole bytes: two values share one in I4. The message names the
+    /// option of the commands.
     pub fn check_dimensions(self, dimensions: usize) -> Result<(), String> {
         match self {
             Self::I4 if !dimensions.is_multiple_of(VALUES_IN_AN_I4_BYTE) => Err(format!(
@@ -132,7 +136,7 @@ pub struct StoredRows {
 }
 
 impl RowFormat {
-    /// Stores rows (`[n, dimensions]`).
+    /// Stores rows (`[n, dimensions]`); `dimensions` must be even for I4.
     pub fn store(self, rows: &[f32], dimensions: usize) -> StoredRows {
         let (mut scales, mut values) = (Vec::new(), Vec::new());
         for row in rows.chunks(dimensions) {

@@ -114,7 +114,7 @@ impl Function for GeluNew {
         let factor = F32x4::splat(-2.0 * SQRT_2_OVER_PI * LOG2_E);
         let exponent = x.map(|x| (x + F32x4::splat(0.044_715) * x * x * x) * factor);
         let power = bounded_exp2(exponent);
-        array::from_fn(|index| x[index].div(F32x4::splat(1.0) + power[index]))
+        array::from_fn(|index| x[index] / (F32x4::splat(1.0) + power[index]))
     }
 }
 
@@ -127,7 +127,7 @@ impl Function for Tanh {
     fn of<const N: usize>(self, x: [F32x4; N]) -> [F32x4; N] {
         let one = F32x4::splat(1.0);
         let power = bounded_exp2(x.map(|x| x * F32x4::splat(-2.0 * LOG2_E)));
-        power.map(|power| (one - power).div(one + power))
+        power.map(|power| (one - power) / (one + power))
     }
 }
 

@@ -69,7 +69,7 @@ pub mod plain {
     //! Arrays, lane by lane.
 
     use std::array;
-    use std::ops::{Add, Mul, Sub};
+    use std::ops::{Add, Div, Mul, Sub};
 
     #[derive(Clone, Copy, Debug)]
     pub struct F32x4([f32; 4]);
@@ -143,11 +143,6 @@ pub mod plain {
         }
 
         #[inline(always)]
-        pub fn div(self, other: Self) -> Self {
-            Self(array::from_fn(|lane| self.0[lane] / other.0[lane]))
-        }
-
-        #[inline(always)]
         pub fn bits(self) -> I32x4 {
             I32x4(self.0.map(|value| value.to_bits() as i32))
         }
@@ -166,6 +161,14 @@ pub mod plain {
         #[inline(always)]
         fn sub(self, other: Self) -> Self {
             Self(array::from_fn(|lane| self.0[lane] - other.0[lane]))
+        }
+    }
+
+    impl Div for F32x4 {
+        type Output = Self;
+        #[inline(always)]
+        fn div(self, other: Self) -> Self {
+            Self(array::from_fn(|lane| self.0[lane] / other.0[lane]))
         }
     }
 
@@ -341,7 +344,7 @@ pub mod simd {
     //! wasm's SIMD.
 
     use core::arch::wasm32::*;
-    use std::ops::{Add, Mul, Sub};
+    use std::ops::{Add, Div, Mul, Sub};
 
     #[derive(Clone, Copy, Debug)]
     pub struct F32x4(v128);
@@ -408,11 +411,6 @@ pub mod simd {
         }
 
         #[inline(always)]
-        pub fn div(self, other: Self) -> Self {
-            Self(f32x4_div(self.0, other.0))
-        }
-
-        #[inline(always)]
         pub fn bits(self) -> I32x4 {
             I32x4(self.0)
         }
@@ -431,6 +429,14 @@ pub mod simd {
         #[inline(always)]
         fn sub(self, other: Self) -> Self {
             Self(f32x4_sub(self.0, other.0))
+        }
+    }
+
+    impl Div for F32x4 {
+        type Output = Self;
+        #[inline(always)]
+        fn div(self, other: Self) -> Self {
+            Self(f32x4_div(self.0, other.0))
         }
     }
 
@@ -592,7 +598,7 @@ pub mod sse {
     //! SSE2, which every x86-64 has: the commands that run natively are as fast as the Worker.
 
     use core::arch::x86_64::*;
-    use std::ops::{Add, Mul, Sub};
+    use std::ops::{Add, Div, Mul, Sub};
 
     #[derive(Clone, Copy, Debug)]
     pub struct F32x4(__m128);
@@ -657,11 +663,6 @@ pub mod sse {
         }
 
         #[inline(always)]
-        pub fn div(self, other: Self) -> Self {
-            Self(unsafe { _mm_div_ps(self.0, other.0) })
-        }
-
-        #[inline(always)]
         pub fn bits(self) -> I32x4 {
             I32x4(unsafe { _mm_castps_si128(self.0) })
         }
@@ -680,6 +681,14 @@ pub mod sse {
         #[inline(always)]
         fn sub(self, other: Self) -> Self {
             Self(unsafe { _mm_sub_ps(self.0, other.0) })
+        }
+    }
+
+    impl Div for F32x4 {
+        type Output = Self;
+        #[inline(always)]
+        fn div(self, other: Self) -> Self {
+            Self(unsafe { _mm_div_ps(self.0, other.0) })
         }
     }
 

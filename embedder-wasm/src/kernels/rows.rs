@@ -50,6 +50,7 @@ impl<'a> RowSum<'a> {
         }
     }
 
+    /// Adds the row with this number, which the table must have.
     #[inline(always)]
     pub fn add(&mut self, row: u32) {
         self.waiting[self.waiting_count] = row;

@@ -5,32 +5,27 @@ use std::ops::Range;
 
 use super::info::{ModelInfo, read_aliases, read_name, read_prompts};
 use super::lexical::{LexicalPart, Sketch};
+use super::linear_weights::{LinearWeights, read_f32};
 use super::pooling::{Dense, Pooling};
-use crate::format::container::{Head, Metadata, WeightsFile};
+use super::word_pieces::{self, Framing};
+use crate::format::container::{Head, WeightsFile};
 use crate::format::{Dtype, WeightsError, refused};
 use crate::kernels::activation::Activation;
 use crate::kernels::attention::Attention;
 use crate::kernels::layer_norm::layer_norm;
 use crate::kernels::norm::normalize;
-use crate::kernels::product::{Linear, MAX_I16_INPUTS, MAX_I16_WEIGHT, PANEL, Weight, Write};
+use crate::kernels::product::{PANEL, Write};
 use crate::kernels::quantised_rows::{MAX_ROW_VALUES, QuantisedRows};
-use crate::tokenizers::hashed_rows::MIN_VOCAB_SIZE;
-use crate::tokenizers::text_cleaning::CleaningOptions;
 use crate::tokenizers::token_count::TokenCount;
-use crate::tokenizers::wordpiece::{WordPiece, WordPieceOptions};
-use crate::tokenizers::words_and_stems;
+use crate::tokenizers::wordpiece::WordPiece;
 
 /// As it stands in a weights file.
 pub const ARCHITECTURE: &str = "bert";
-/// The only tokenizer of this architecture, as it stands in a weights file.
-const TOKENIZER: &str = "wordpiece";
 /// Of BERT large.
 const MAX_LAYERS: usize = 24;
 const MAX_HIDDEN: usize = 1024;
 /// One token between the two special ones.
 const MIN_SEQ_LEN: usize = 3;
-/// The lexical part reads so many words, far behind what the encoder reads.
-const LEXICAL_WORDS: usize = 8192;
 /// Of one request. They take 20 s at 27 thousand million multiply-adds a second, and Cloudflare's default limit is 30 s.
 const REQUEST_MULTIPLY_ADDS: u64 = 540_000_000_000;
 const MAX_REQUEST_TOKENS: usize = 300_000;
@@ -104,18 +99,6 @@ struct BertIntermediate {
     dense: LinearWeights,
 }
 
-/// A linear layer, whose weights are in the file: I8 `[outputs / 8, inputs / 2, 4, 2, 2]` or I16
-/// `[outputs / 8, inputs / 2, 8, 2]`.
-pub struct LinearWeights {
-    weight: Range<usize>,
-    is_wide: bool,
-    /// `[outputs]`
-    scales: Vec<f32>,
-    /// `[outputs]`
-    bias: Vec<f32>,
-    inputs: usize,
-}
-
 struct LayerNorm {
     /// `[hidden]`
     weight: Vec<f32>,
@@ -158,14 +141,8 @@ impl Bert {
     pub fn from_file(file: WeightsFile) -> Result<Self, WeightsError> {
         let config = Config::from_head(&file.head)?;
         let info = config.info(&file.head)?;
-        let tokenizer = read_tokenizer(&file)?;
-        if tokenizer.vocabulary_size() > config.vocab_size {
-            return refused(format!(
-                "tensor vocabulary: expected at most {} tokens, one for each row of embeddings.word_embeddings.weight, found {}",
-                config.vocab_size,
-                tokenizer.vocabulary_size()
-            ));
-        }
+        let table = "embeddings.word_embeddings.weight";
+        let tokenizer = word_pieces::read(&file, Framing::SpecialTokens, table, config.vocab_size)?;
         let weights = Weights::from_file(&file, &config)?;
         Ok(Self {
             file,
@@ -213,10 +190,7 @@ impl Bert {
         self.encode(ids, activations, semantic);
         match &self.config.lexical {
             Some(lexical) if embedding.len() > semantic_dimensions => {
-                sketch.clear();
-                words_and_stems::for_each_token(text, MIN_VOCAB_SIZE, LEXICAL_WORDS, |token| {
-                    sketch.add(token.stem_hash);
-                });
+                sketch.read(text);
                 embedding[..semantic_dimensions].copy_from_slice(semantic);
                 let idf = self.file.bytes_at(&lexical.idf);
                 lexical.put_behind(semantic_dimensions, embedding, idf, sketch);
@@ -353,22 +327,6 @@ impl LayerNorm {
     }
 }
 
-impl LinearWeights {
-    pub fn of<'a>(&'a self, file: &'a WeightsFile) -> Linear<'a> {
-        let weight = file.bytes_at(&self.weight);
-        Linear {
-            weight: if self.is_wide {
-                Weight::I16(weight)
-            } else {
-                Weight::I8(weight)
-            },
-            scales: &self.scales,
-            bias: &self.bias,
-            inputs: self.inputs,
-        }
-    }
-}
-
 /// An even number of tokens that shares them out in equal parts.
 fn tokens_at_once(tokens: usize) -> usize {
     let parts = tokens.div_ceil(MOST_TOKENS_AT_ONCE);
@@ -400,9 +358,7 @@ impl Config {
     fn from_head(head: &Head) -> Result<Self, WeightsError> {
         let metadata = &head.metadata;
         read_name(metadata)?;
-        if metadata.text("tokenizer")? != TOKENIZER {
-            return metadata.wrong("tokenizer", &format!("{TOKENIZER:?}"));
-        }
+        word_pieces::check_head(head, Framing::SpecialTokens)?;
         let [vocab_size, hidden] =
             two_dimensions(head, "embeddings.word_embeddings.weight", Dtype::I8)?;
         check_size(
@@ -444,13 +400,7 @@ impl Config {
             return metadata.wrong("pooling", &format!("one of {}", Pooling::NAMES));
         };
         let normalize = metadata.flag("normalize")?;
-        let lexical = match head.tensor("idf") {
-            None => None,
-            Some(_) if !normalize => {
-                return metadata.wrong("normalize", "\"true\", which a lexical part needs");
-            }
-            Some(_) => Some(LexicalPart::from_head(head)?),
-        };
+        let lexical = LexicalPart::from_head_if_there(head, normalize)?;
         Ok(Self {
             vocab_size,
             hidden,
@@ -476,7 +426,7 @@ impl Config {
         Ok(ModelInfo {
             name: read_name(&head.metadata)?,
             architecture: ARCHITECTURE,
-            tokenizer: TOKENIZER,
+            tokenizer: word_pieces::TOKENIZER,
             dtype: Dtype::I8.name(),
             dimensions,
             semantic_dimensions: self.semantic_dimensions,
@@ -510,34 +460,6 @@ fn check_size(tensor: &str, name: &str, size: usize, most: usize) -> Result<(), 
         ));
     }
     Ok(())
-}
-
-fn read_tokenizer(file: &WeightsFile) -> Result<WordPiece, WeightsError> {
-    let metadata: &Metadata = &file.head.metadata;
-    let vocabulary = file.head.needed_tensor("vocabulary")?;
-    if vocabulary.dtype != Dtype::U8 || vocabulary.shape.len() != 1 {
-        return refused(format!(
-            "tensor vocabulary: expected U8 of the shape [bytes], found {} {:?}",
-            vocabulary.dtype, vocabulary.shape
-        ));
-    }
-    let options = WordPieceOptions {
-        cleaning: CleaningOptions {
-            clean_text: metadata.flag("clean_text")?,
-            chinese_chars: metadata.flag("chinese_chars")?,
-            strip_accents: metadata.flag("strip_accents")?,
-            lower_case: metadata.flag("lower_case")?,
-        },
-        unknown_token: metadata.text("unknown_token")?,
-        continuing_prefix: metadata.text("continuing_prefix")?,
-        max_word_characters: metadata.number("max_word_characters", 1..=usize::MAX)?,
-        cls_token: metadata.text("cls_token")?,
-        sep_token: metadata.text("sep_token")?,
-    };
-    match WordPiece::new(file.bytes_at(&vocabulary.range), options) {
-        Ok(tokenizer) => Ok(tokenizer),
-        Err(reason) => refused(format!("tokenizer wordpiece: {reason}")),
-    }
 }
 
 impl Weights {
@@ -614,66 +536,6 @@ impl BertLayer {
     }
 }
 
-impl LinearWeights {
-    /// Reads `<name>.weight`, `<name>.weight.scales` and `<name>.bias`.
-    pub fn from_file(
-        file: &WeightsFile,
-        name: &str,
-        outputs: usize,
-        inputs: usize,
-    ) -> Result<Self, WeightsError> {
-        let bias = read_f32(file, &format!("{name}.bias"), &[outputs])?;
-        Self::with_bias(file, name, bias, inputs)
-    }
-
-    /// Reads `<name>.weight` and `<name>.weight.scales`.
-    pub fn with_bias(
-        file: &WeightsFile,
-        name: &str,
-        bias: Vec<f32>,
-        inputs: usize,
-    ) -> Result<Self, WeightsError> {
-        let outputs = bias.len();
-        let (panels, pairs) = (outputs / PANEL, inputs / 2);
-        let name = format!("{name}.weight");
-        let head = &file.head;
-        let is_wide = head.needed_tensor(&name)?.dtype == Dtype::I16;
-        let weight = if is_wide {
-            let weight = head.tensor_of(&name, Dtype::I16, &[panels, pairs, PANEL, 2])?;
-            check_wide(&name, file.bytes_at(&weight), inputs)?;
-            weight
-        } else {
-            head.tensor_of(&name, Dtype::I8, &[panels, pairs, PANEL / 2, 2, 2])?
-        };
-        Ok(Self {
-            weight,
-            is_wide,
-            scales: read_f32(file, &format!("{name}.scales"), &[outputs])?,
-            bias,
-            inputs,
-        })
-    }
-}
-
-/// Refuses weights whose products could overflow the sum.
-fn check_wide(name: &str, weights: &[u8], inputs: usize) -> Result<(), WeightsError> {
-    if inputs > MAX_I16_INPUTS {
-        return refused(format!(
-            "tensor {name}: expected I16 for at most {MAX_I16_INPUTS} inputs, found {inputs}"
-        ));
-    }
-    let (weights, _) = weights.as_chunks::<2>();
-    let magnitudes = weights
-        .iter()
-        .map(|weight| i16::from_le_bytes(*weight).unsigned_abs());
-    match magnitudes.max() {
-        Some(largest) if largest > MAX_I16_WEIGHT.unsigned_abs() => refused(format!(
-            "tensor {name}: expected magnitudes of at most {MAX_I16_WEIGHT}, found {largest}"
-        )),
-        _ => Ok(()),
-    }
-}
-
 impl LayerNorm {
     fn from_file(file: &WeightsFile, name: &str, size: usize) -> Result<Self, WeightsError> {
         Ok(Self {
@@ -681,14 +543,4 @@ impl LayerNorm {
             bias: read_f32(file, &format!("{name}.bias"), &[size])?,
         })
     }
-}
-
-/// A copy of an F32 tensor that must be there with this shape, of numbers that can be summed.
-fn read_f32(file: &WeightsFile, name: &str, shape: &[usize]) -> Result<Vec<f32>, WeightsError> {
-    let (values, _) = file.tensor_of(name, Dtype::F32, shape)?.as_chunks::<4>();
-    file.check_magnitudes(name, *shape.last().unwrap_or(&1))?;
-    Ok(values
-        .iter()
-        .map(|value| f32::from_le_bytes(*value))
-        .collect())
 }

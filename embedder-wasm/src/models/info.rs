@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use crate::format::WeightsError;
 use crate::format::container::Metadata;
 
+/// A model's name, sizes and limits.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelInfo {
     pub name: String,

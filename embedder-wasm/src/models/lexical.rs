@@ -6,10 +6,16 @@ use std::ops::Range;
 use crate::format::container::Head;
 use crate::format::{Dtype, WeightsError, refused};
 use crate::kernels::norm::{inverse, norm_in_lanes, scale};
+use crate::tokenizers::hashed_rows::MIN_VOCAB_SIZE;
+use crate::tokenizers::words_and_stems;
 
 /// More is no use in a vector that is sent around.
 pub const MAX_LEXICAL_DIMENSIONS: usize = 8192;
+/// The semantic part has length 1: beside more than this it would be nothing.
 pub const MAX_LEXICAL_WEIGHT: f32 = 100.0;
+
+/// Where another tokenizer reads the text for the semantic part.
+const LEXICAL_WORDS: usize = 8192;
 
 /// A stem is written to one place in each of these equal blocks of the sketch.
 pub const SKETCH_BLOCKS: usize = 4;
@@ -59,6 +65,17 @@ impl LexicalPart {
         })
     }
 
+    /// Of a model that has a lexical part where it has `idf`.
+    pub fn from_head_if_there(head: &Head, normalize: bool) -> Result<Option<Self>, WeightsError> {
+        match head.tensor("idf") {
+            None => Ok(None),
+            Some(_) if !normalize => head
+                .metadata
+                .wrong("normalize", "\"true\", which a lexical part needs"),
+            Some(_) => Self::from_head(head).map(Some),
+        }
+    }
+
     /// Puts the lexical part behind the semantic one, `embedding[..semantic_dimensions]`, as much of it as
     /// `embedding` has room for: each of length 1, the lexical one then weighted, and all of it normalised.
     pub fn put_behind(
@@ -100,8 +117,23 @@ impl Sketch {
         self.stem_hashes.clear();
     }
 
+    /// Takes the stems of a text, among its first `LEXICAL_WORDS` words, for those of the text before.
+    pub fn read(&mut self, text: &str) {
+        self.clear();
+        words_and_stems::for_each_token(text, MIN_VOCAB_SIZE, LEXICAL_WORDS, |token| {
+            self.add(token.stem_hash);
+        });
+    }
+
+    /// Adds a stem by its hash, `words_and_stems::Token::stem_hash`.
     pub fn add(&mut self, stem_hash: u64) {
         self.stem_hashes.push(stem_hash);
+    }
+
+    /// Writes the lexical part by itself, before any norm, into `lexical`, whose length is a multiple of
+    /// `SKETCH_BLOCKS`: for the trainer.
+    pub fn write(&mut self, idf: &[u8], lexical: &mut [f32]) {
+        write(&mut self.stem_hashes, idf, lexical);
     }
 }
 

@@ -3,8 +3,12 @@
 pub mod bert;
 pub mod info;
 pub mod lexical;
+pub mod linear_weights;
+pub mod piece_table;
 pub mod pooling;
 pub mod static_table;
+mod table;
+mod word_pieces;
 
 pub use crate::tokenizers::token_count::TokenCount;
 pub use info::ModelInfo;
@@ -12,11 +16,16 @@ pub use info::ModelInfo;
 use crate::format::container::{Head, WeightsFile};
 use crate::format::{WeightsError, refused};
 use bert::Bert;
+use piece_table::PieceTable;
 use static_table::StaticTable;
 
 /// A loaded model. It does not change: what is scratch memory is passed in.
 pub enum Model {
+    /// A table of rows, one or two for each word.
     Static(StaticTable),
+    /// A table of rows, one for each word piece.
+    Pieces(PieceTable),
+    /// An encoder.
     Bert(Bert),
 }
 
@@ -24,19 +33,26 @@ pub enum Model {
 #[derive(Default)]
 pub struct Scratch {
     table: static_table::Scratch,
+    pieces: piece_table::Scratch,
     encoder: bert::Scratch,
 }
 
-/// What a file's `architecture` may say.
+/// What a file's `architecture` may say; of `static` there are two kinds, by the tokenizer.
 enum Architecture {
     Static,
+    StaticPieces,
     Bert,
 }
 
 impl Architecture {
     fn of(head: &Head) -> Result<Self, WeightsError> {
         match head.metadata.optional_text("architecture")? {
-            None | Some(static_table::ARCHITECTURE) => Ok(Self::Static),
+            None | Some(static_table::ARCHITECTURE) => {
+                match head.metadata.optional_text("tokenizer")? {
+                    Some(word_pieces::TOKENIZER) => Ok(Self::StaticPieces),
+                    _ => Ok(Self::Static),
+                }
+            }
             Some(bert::ARCHITECTURE) => Ok(Self::Bert),
             Some(found) => refused(format!(
                 "header.__metadata__.architecture: expected {:?} or {:?}, found {found:?}",
@@ -52,20 +68,25 @@ impl Model {
     pub fn check_head(head: &Head) -> Result<(), WeightsError> {
         match Architecture::of(head)? {
             Architecture::Static => StaticTable::check_head(head),
+            Architecture::StaticPieces => PieceTable::check_head(head),
             Architecture::Bert => Bert::check_head(head),
         }
     }
 
+    /// Makes the model that a file describes; refuses one that says too little, or nonsense.
     pub fn from_file(file: WeightsFile) -> Result<Self, WeightsError> {
         match Architecture::of(&file.head)? {
             Architecture::Static => StaticTable::from_file(file).map(Self::Static),
+            Architecture::StaticPieces => PieceTable::from_file(file).map(Self::Pieces),
             Architecture::Bert => Bert::from_file(file).map(Self::Bert),
         }
     }
 
+    /// What may be known about the model from outside.
     pub fn info(&self) -> &ModelInfo {
         match self {
             Self::Static(model) => model.info(),
+            Self::Pieces(model) => model.info(),
             Self::Bert(model) => model.info(),
         }
     }
@@ -74,6 +95,7 @@ impl Model {
     pub fn count(&self, text: &str) -> TokenCount {
         match self {
             Self::Static(model) => model.count(text),
+            Self::Pieces(model) => model.count(text),
             Self::Bert(model) => model.count(text),
         }
     }
@@ -82,6 +104,7 @@ impl Model {
     pub fn work(&self, tokens_read: usize) -> u64 {
         match self {
             Self::Static(model) => model.work(tokens_read),
+            Self::Pieces(model) => model.work(tokens_read),
             Self::Bert(model) => model.work(tokens_read),
         }
     }
@@ -90,6 +113,7 @@ impl Model {
     pub fn most_work(&self, text: &str) -> u64 {
         match self {
             Self::Static(model) => model.most_work(text),
+            Self::Pieces(model) => model.most_work(text),
             Self::Bert(model) => model.most_work(text),
         }
     }
@@ -101,6 +125,7 @@ impl Model {
         debug_assert!((1..=self.info().dimensions).contains(&embedding.len()));
         match self {
             Self::Static(model) => model.embed(text, &mut scratch.table, embedding),
+            Self::Pieces(model) => model.embed(text, &mut scratch.pieces, embedding),
             Self::Bert(model) => model.embed(text, &mut scratch.encoder, embedding),
         }
     }

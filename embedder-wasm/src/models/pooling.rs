@@ -1,6 +1,6 @@
 //! What sentence-transformers puts behind an encoder.
 
-use super::bert::LinearWeights;
+use super::linear_weights::LinearWeights;
 use crate::format::container::{Head, WeightsFile};
 use crate::format::{WeightsError, refused};
 use crate::kernels::activation::Activation;

@@ -1,33 +1,30 @@
 //! The architecture `static`: the mean of the rows of a text's tokens, L2-normalised, and the lexical part
 //! behind it where the model has one.
 
-use std::ops::Range;
-
 use super::info::{ModelInfo, read_aliases, read_name, read_prompts};
 use super::lexical::{LexicalPart, Sketch};
+use super::table::Table;
+use super::word_pieces;
+use crate::format::WeightsError;
 use crate::format::container::{Head, WeightsFile};
 use crate::format::row_format::RowFormat;
-use crate::format::{Dtype, WeightsError, refused};
 use crate::kernels::norm::{inverse, normalize, scale};
 use crate::kernels::rows::{RowSum, Rows};
-use crate::tokenizers::hashed_rows::MIN_VOCAB_SIZE;
 use crate::tokenizers::token_count::TokenCount;
 use crate::tokenizers::{Tokenizer, words_and_stems};
 
 /// As it stands in a weights file.
 pub const ARCHITECTURE: &str = "static";
 /// OpenAI's limit of one request. They take a second or so, most of which is for the answer.
-const MAX_REQUEST_TOKENS: usize = 300_000;
-/// What a scale of 1 may stand for at most, so that no value is larger than `MAX_MAGNITUDE`.
-const MAX_SCALE_UNIT: f32 = 1e9;
-
+pub const MAX_REQUEST_TOKENS: usize = 300_000;
+/// A loaded model of this architecture.
 pub struct StaticTable {
     file: WeightsFile,
     config: Config,
     info: ModelInfo,
 }
 
-/// What a file says about its table. Ranges are byte offsets in the file.
+/// What a file says about its model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     pub tokenizer: Tokenizer,
@@ -38,14 +35,10 @@ pub struct Config {
     pub max_seq_len: usize,
     pub normalize: bool,
     pub lexical: Option<LexicalPart>,
-    /// `[vocab_size, table_dimensions]`.
-    embeddings: Range<usize>,
-    /// `[vocab_size]`; empty for F32.
-    scales: Range<usize>,
-    /// What an I4 scale of 1 stands for; 1 for other rows.
-    scale_unit: f32,
+    table: Table,
 }
 
+/// Memory for one text after the other.
 #[derive(Default)]
 pub struct Scratch {
     /// `[table_dimensions]`, for rows in 4 bits.
@@ -64,32 +57,23 @@ impl StaticTable {
     pub fn from_file(file: WeightsFile) -> Result<Self, WeightsError> {
         let config = Config::from_head(&file.head)?;
         let info = config.info(&file.head)?;
-        match config.row_format {
-            RowFormat::F32 => file.check_magnitudes("embeddings", config.table_dimensions)?,
-            RowFormat::I8 => file.check_magnitudes("scales", 1)?,
-            // Whole numbers all.
-            RowFormat::I4 => {}
-        }
+        config.table.check_values(&file)?;
         Ok(Self { file, config, info })
     }
 
+    /// See `Model::info`.
     pub fn info(&self) -> &ModelInfo {
         &self.info
     }
 
+    /// What the file says about the table.
     pub fn config(&self) -> &Config {
         &self.config
     }
 
     /// The table as it lies in the file.
     pub fn rows(&self) -> Rows<'_> {
-        Rows {
-            format: self.config.row_format,
-            values: self.file.bytes_at(&self.config.embeddings),
-            scales: self.file.bytes_at(&self.config.scales),
-            scale_unit: self.config.scale_unit,
-            dimensions: self.config.table_dimensions,
-        }
+        self.config.table.rows_in(&self.file)
     }
 
     /// How rare stems are, by hash; empty where the model has no lexical part.
@@ -100,6 +84,7 @@ impl StaticTable {
         }
     }
 
+    /// See `Model::count`.
     pub fn count(&self, text: &str) -> TokenCount {
         TokenCount::cut_at(
             self.config.max_seq_len,
@@ -107,15 +92,17 @@ impl StaticTable {
         )
     }
 
+    /// See `Model::work`: additions, in truth.
     pub fn work(&self, tokens_read: usize) -> u64 {
         tokens_read as u64 * self.info.multiply_adds_per_token
     }
 
-    /// A word has one byte at least.
+    /// See `Model::most_work`: a word has one byte at least.
     pub fn most_work(&self, text: &str) -> u64 {
         self.work(text.len().min(self.config.max_seq_len))
     }
 
+    /// See `Model::embed`.
     pub fn embed(&self, text: &str, scratch: &mut Scratch, embedding: &mut [f32]) -> TokenCount {
         let table_dimensions = self.config.table_dimensions;
         match &self.config.lexical {
@@ -191,42 +178,15 @@ impl Config {
         // The file's reader needs no name, but nobody could ask for a model without one.
         read_name(metadata)?;
         let Some(tokenizer) = Tokenizer::from_name(metadata.text("tokenizer")?) else {
-            return metadata.wrong("tokenizer", &format!("one of {}", Tokenizer::NAMES));
+            return metadata.wrong(
+                "tokenizer",
+                &format!("one of {}, {}", Tokenizer::NAMES, word_pieces::TOKENIZER),
+            );
         };
         let max_seq_len = metadata.number("max_seq_len", 1..=u32::MAX as usize)?;
         let normalize = metadata.flag("normalize")?;
 
-        let embeddings = head.needed_tensor("embeddings")?;
-        let [vocab_size, columns] = embeddings.shape[..] else {
-            return refused(format!(
-                "tensor embeddings: expected the shape [vocab_size, embedding_dim], found {:?}",
-                embeddings.shape
-            ));
-        };
-        if vocab_size < MIN_VOCAB_SIZE || columns == 0 {
-            return refused(format!(
-                "tensor embeddings: expected at least {MIN_VOCAB_SIZE} rows and 1 column, found {:?}",
-                embeddings.shape
-            ));
-        }
-        let Some(row_format) = RowFormat::of_tensor(embeddings.dtype) else {
-            return refused(format!(
-                "tensor embeddings: expected the dtype F32, I8 or, for 4 bits a value, U8, found {:?}",
-                embeddings.dtype.name()
-            ));
-        };
-        let scales = match row_format.scale_dtype() {
-            None => 0..0,
-            Some(dtype) => row_scales(head, dtype, vocab_size)?,
-        };
-        let scale_unit = match row_format {
-            RowFormat::F32 | RowFormat::I8 => 1.0,
-            RowFormat::I4 => metadata.real(
-                "scale_unit",
-                f32::MIN_POSITIVE..=MAX_SCALE_UNIT,
-                &format!("a number above 0, at most {MAX_SCALE_UNIT:e}"),
-            )?,
-        };
+        let table = Table::from_head(head)?;
         let lexical = match tokenizer {
             Tokenizer::AsciiWords => None,
             Tokenizer::WordsAndStems => {
@@ -241,15 +201,13 @@ impl Config {
         };
         Ok(Self {
             tokenizer,
-            row_format,
-            vocab_size,
-            table_dimensions: columns * row_format.values_in_one(),
+            row_format: table.row_format,
+            vocab_size: table.rows,
+            table_dimensions: table.dimensions,
             max_seq_len,
             normalize,
             lexical,
-            embeddings: embeddings.range.clone(),
-            scales,
-            scale_unit,
+            table,
         })
     }
 
@@ -272,15 +230,4 @@ impl Config {
             prompts: read_prompts(&head.metadata)?,
         })
     }
-}
-
-fn row_scales(head: &Head, dtype: Dtype, rows: usize) -> Result<Range<usize>, WeightsError> {
-    let scales = head.needed_tensor("scales")?;
-    if scales.dtype != dtype || scales.shape != [rows] {
-        return refused(format!(
-            "tensor scales: expected {dtype} [{rows}], one for each row of embeddings, found {} {:?}",
-            scales.dtype, scales.shape
-        ));
-    }
-    Ok(scales.range.clone())
 }

@@ -2,8 +2,9 @@
 
 use siphasher::sip::SipHasher13;
 
-/// Row 0 is padding and is never read; row 1 is for words that a tokenizer keeps nothing of.
+/// Row 0 is padding and is never read; row 1 is that of unknown words.
 pub const RESERVED_ROWS: usize = 2;
+/// The row of a word that a tokenizer keeps nothing of.
 pub const UNKNOWN_TOKEN_ID: u32 = 1;
 /// Two rows are reserved, so hashing needs a third.
 pub const MIN_VOCAB_SIZE: usize = RESERVED_ROWS + 1;

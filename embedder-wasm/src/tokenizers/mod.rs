@@ -23,6 +23,7 @@ impl Tokenizer {
     /// The names as they stand in a weights file.
     pub const NAMES: &'static str = "ascii-words, words-and-stems";
 
+    /// The tokenizer that a weights file calls so.
     pub fn from_name(name: &str) -> Option<Self> {
         match name {
             "ascii-words" => Some(Self::AsciiWords),
@@ -31,6 +32,7 @@ impl Tokenizer {
         }
     }
 
+    /// As it stands in a weights file.
     pub fn name(self) -> &'static str {
         match self {
             Self::AsciiWords => "ascii-words",

@@ -71,6 +71,11 @@ impl WordPiece {
         self.vocabulary.ends.len()
     }
 
+    /// The id of the unknown token.
+    pub fn unknown(&self) -> u32 {
+        self.unknown
+    }
+
     /// Replaces `ids` by those of a text, at most `max_tokens` (2 or more) with the special ones, and
     /// returns how many the whole text has.
     pub fn encode(&self, text: &str, max_tokens: usize, ids: &mut Vec<u32>) -> usize {
@@ -94,7 +99,8 @@ impl WordPiece {
         tokens
     }
 
-    fn for_each_piece(&self, text: &str, mut piece: impl FnMut(u32)) {
+    /// Calls `piece` with the id of each piece of a text, without special tokens.
+    pub fn for_each_piece(&self, text: &str, mut piece: impl FnMut(u32)) {
         let mut pieces = Pieces::default();
         self.cleaner.for_each_word(text, |word| match word {
             Word::Text(word) => match self.vocabulary.find(hash(START, word), &[], word) {
@@ -178,35 +184,40 @@ impl Vocabulary {
             beginnings: vec![0; (tokens / 2).next_power_of_two()],
             places: vec![EMPTY; (2 * tokens).next_power_of_two()],
         };
-        for token in text.split(|&byte| byte == b'\n') {
-            vocabulary.add(token)?;
+        for _ in 0..tokens {
+            vocabulary.add_next_token()?;
         }
         Ok(vocabulary)
     }
 
-    fn add(&mut self, token: &[u8]) -> Result<(), String> {
+    /// Each byte is looked at once: this runs when an isolate is cold, in code that is compiled in haste.
+    fn add_next_token(&mut self) -> Result<(), String> {
         let id = self.ends.len();
+        let start = self.start(id);
+        let mut state = START;
+        let mut end = start;
+        while let Some(&byte) = self.text.get(end)
+            && byte != b'\n'
+        {
+            state = hash(state, &[byte]);
+            let (word, bit) = self.beginning(state);
+            self.beginnings[word] |= bit;
+            end += 1;
+        }
+        let token = &self.text[start..end];
         if token.is_empty() {
             return Err(format!("vocabulary: token {id} is empty"));
         }
-        let hash = hash(START, token);
-        match self.look_up(hash, &[], token) {
+        match self.look_up(state, &[], token) {
             Ok(other) => {
                 let token = String::from_utf8_lossy(token);
                 return Err(format!(
                     "vocabulary: tokens {other} and {id} are both {token:?}"
                 ));
             }
-            Err(free) => self.places[free] = fingerprint(hash) | (id as u32 + 1),
+            Err(free) => self.places[free] = fingerprint(state) | (id as u32 + 1),
         }
-        let start = self.start(id);
-        self.ends.push((start + token.len()) as u32);
-        let mut state = START;
-        for &byte in token {
-            state = self::hash(state, &[byte]);
-            let (word, bit) = self.beginning(state);
-            self.beginnings[word] |= bit;
-        }
+        self.ends.push(end as u32);
         Ok(())
     }
 
@@ -244,7 +255,7 @@ impl Vocabulary {
 
     fn beginning(&self, hash: u64) -> (usize, u64) {
         let bits = upper_half(hash) as usize;
-        (bits / 64 & (self.beginnings.len() - 1), 1 << (bits % 64))
+        ((bits / 64) & (self.beginnings.len() - 1), 1 << (bits % 64))
     }
 
     /// The id of the token that is `prefix` and `piece` together, whose hash is `hash`.

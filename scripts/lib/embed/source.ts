@@ -1,0 +1,163 @@
+// The rows of a file: of plain text a line each, of JSONL and CSV a record each, of Markdown a passage each. Rows come
+// one after the other, so that a file may be larger than memory, and they come the same way each time.
+import { createHash } from "node:crypto";
+import { createReadStream, existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { extname, join, relative, sep } from "node:path";
+import { parse } from "csv-parse";
+import { UserError } from "../project.js";
+import { passagesOf } from "./markdown.js";
+
+export interface Row {
+  text: string;
+  /** What else the source says of it: its columns, or where the passage stands. */
+  fields: Record<string, unknown>;
+  /** Where a person finds it: "line 7", "record 7", "notes/a.md:7". */
+  place: string;
+}
+
+export type Rows = AsyncIterable<Row>;
+
+export interface Source {
+  path: string;
+  rows: () => Rows;
+}
+
+/** The file's name says what is in it. `column` names the text of a JSONL or CSV record. */
+export function openSource(path: string, column: string): Source {
+  if (!existsSync(path)) throw new UserError(`${path}: there is no such file or folder`);
+  if (statSync(path).isDirectory()) return { path, rows: () => markdownRows(path, markdownFiles(path)) };
+  switch (extname(path).toLowerCase()) {
+    case ".jsonl":
+    case ".ndjson":
+      return { path, rows: () => jsonlRows(path, column) };
+    case ".csv":
+      return { path, rows: () => csvRows(path, column) };
+    case ".md":
+    case ".markdown":
+      return { path, rows: () => markdownRows(join(path, ".."), [path]) };
+    case ".parquet":
+    case ".json":
+      throw new UserError(
+        `${path}: a text file, .jsonl, .csv, .md or a folder of Markdown can be read, and no ${extname(path)}`,
+      );
+    default:
+      return { path, rows: () => textRows(path) };
+  }
+}
+
+/** Reads all rows once: how many there are, what they hash to, and the first mistake before anything is embedded. */
+export async function survey(source: Source): Promise<{ count: number; sha256: string }> {
+  const hash = createHash("sha256");
+  let count = 0;
+  for await (const { text, fields } of source.rows()) {
+    count++;
+    hash.update(`${JSON.stringify([text, fields])}\n`);
+  }
+  return { count, sha256: hash.digest("hex") };
+}
+
+async function* textRows(path: string): Rows {
+  for await (const { text, number } of lines(path)) yield { text, fields: {}, place: `line ${number}` };
+}
+
+async function* jsonlRows(path: string, column: string): Rows {
+  for await (const { text: line, number } of lines(path)) {
+    if (line.trim() === "") continue;
+    const place = `line ${number}`;
+    let record: unknown;
+    try {
+      record = JSON.parse(line);
+    } catch (error) {
+      throw new UserError(`${path}, ${place}: not JSON: ${(error as Error).message}`);
+    }
+    if (typeof record === "string") {
+      yield { text: record, fields: {}, place };
+      continue;
+    }
+    if (typeof record !== "object" || record === null || Array.isArray(record)) {
+      throw new UserError(
+        `${path}, ${place}: a line must be an object or a string; got ${line.slice(0, 50)}`,
+      );
+    }
+    yield rowOfRecord(path, place, record as Record<string, unknown>, column);
+  }
+}
+
+async function* csvRows(path: string, column: string): Rows {
+  const file = createReadStream(path);
+  const records = file.pipe(parse({ columns: true, bom: true, skip_empty_lines: true }));
+  file.on("error", (error) => records.destroy(error));
+  let number = 0;
+  try {
+    for await (const record of records)
+      yield rowOfRecord(path, `record ${++number}`, record as Record<string, unknown>, column);
+  } catch (error) {
+    if (error instanceof UserError) throw error;
+    throw new UserError(`${path}: ${(error as Error).message}`);
+  } finally {
+    file.destroy();
+  }
+}
+
+function rowOfRecord(path: string, place: string, record: Record<string, unknown>, column: string): Row {
+  const { [column]: text, ...fields } = record;
+  if (typeof text === "string") return { text, fields, place };
+  const names = Object.keys(record).join(", ");
+  throw new UserError(
+    text === undefined
+      ? `${path}, ${place}: there is no '${column}' among ${names}: --column names the text`
+      : `${path}, ${place}: '${column}' must be a string; got ${JSON.stringify(text).slice(0, 50)}`,
+  );
+}
+
+async function* markdownRows(folder: string, files: string[]): Rows {
+  for (const path of files) {
+    const file = relative(folder, path).split(sep).join("/");
+    for (const { line, heading, text } of passagesOf(readFileSync(path, "utf8"))) {
+      const headed = heading === "" ? text : `${heading}\n${text}`;
+      yield { text: headed, fields: { file, line, heading }, place: `${file}:${line}` };
+    }
+  }
+}
+
+function markdownFiles(folder: string): string[] {
+  const isHidden = (path: string): boolean =>
+    relative(folder, path)
+      .split(sep)
+      .some((part) => part === "node_modules" || part.startsWith("."));
+  const files = readdirSync(folder, { withFileTypes: true, recursive: true })
+    .filter((entry) => entry.isFile() && /\.(md|markdown)$/i.test(entry.name))
+    .map((entry) => join(entry.parentPath, entry.name))
+    .filter((path) => !isHidden(path))
+    .sort();
+  if (files.length === 0) throw new UserError(`${folder}: there are no Markdown files (*.md) in this folder`);
+  return files;
+}
+
+/**
+ * Ends at line feeds alone: node:readline also ends lines at U+2028, which may stand in the middle of JSON.
+ * A line feed at the very end begins no further line.
+ */
+async function* lines(path: string): AsyncGenerator<{ text: string; number: number }> {
+  const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
+  let rest = "";
+  let number = 0;
+  const decoded = (bytes?: Uint8Array): string => {
+    try {
+      return bytes === undefined ? decoder.decode() : decoder.decode(bytes, { stream: true });
+    } catch {
+      throw new UserError(`${path}: not UTF-8, in or after line ${number + 1}`);
+    }
+  };
+  for await (const chunk of createReadStream(path, { highWaterMark: 1024 * 1024 })) {
+    const ended = (rest + decoded(chunk as Buffer)).split("\n");
+    rest = ended.pop()!;
+    for (const text of ended) yield { text: withoutCarriageReturn(text), number: ++number };
+  }
+  rest += decoded();
+  if (rest !== "") yield { text: withoutCarriageReturn(rest), number: ++number };
+}
+
+function withoutCarriageReturn(line: string): string {
+  return line.endsWith("\r") ? line.slice(0, -1) : line;
+}

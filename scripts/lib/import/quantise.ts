@@ -1,0 +1,135 @@
+// Weights in 8 bits: a scale for each row, and the order in which the kernel reads them. model/FORMAT.md has both.
+
+import { inverseFactor } from "./matrix.js";
+
+/** The largest level of a signed byte that has a negative of its own. */
+const LARGEST_LEVEL = 127;
+/** Added and taken away again, rounds an f64 below 2^51 to a whole number, halves to the even one. */
+const ROUNDING = 1.5 * 2 ** 52;
+
+/** A panel has eight rows, and of each two columns that lie beside each other. */
+const PANEL_ROWS = 8;
+const PANEL_COLUMNS = 2;
+/** Row r + 4 of a panel lies in the upper bytes of the 16-bit numbers of which row r has the lower ones. */
+const HALF_PANEL_ROWS = 4;
+/** Turns a signed byte into an unsigned one that is 128 larger. */
+const TOP_BIT = 0x80;
+
+export interface QuantisedRows {
+  /** [rows, columns], row-major. */
+  levels: Int8Array;
+  /** [rows]: a value is its level times its row's scale. */
+  scales: Float32Array;
+}
+
+export function quantiseRows(values: Float32Array, rows: number, columns: number): QuantisedRows {
+  const levels = new Int8Array(rows * columns);
+  const scales = new Float32Array(rows);
+  for (let row = 0; row < rows; row++) {
+    const begin = row * columns;
+    let largest = 0;
+    for (let i = begin; i < begin + columns; i++) largest = Math.max(largest, Math.abs(values[i]!));
+    scales[row] = largest / LARGEST_LEVEL;
+    // All zeros, or so near to zero that no f32 scale could say how near.
+    if (scales[row] === 0) scales[row] = 1;
+    const scale = scales[row]!;
+    for (let i = begin; i < begin + columns; i++) {
+      levels[i] = roundedLevel(values[i]! / scale);
+    }
+  }
+  return { levels, scales };
+}
+
+/** So much of the mean of the diagonal is added to it, as in the paper: texts of which there are few say little of some values. */
+const DAMPING = 0.01;
+
+/**
+ * As `quantiseRows`, but what rounding one weight does to the sums is taken back by the weights of its row that are
+ * not yet rounded, as well as they can: GPTQ (Frantar and others, 2022, arXiv 2210.17323). `inputProducts` are sums of
+ * the products of the values that the columns are multiplied with, [columns, columns].
+ */
+export function quantiseRowsForInputs(
+  values: Float32Array,
+  rows: number,
+  columns: number,
+  inputProducts: Float64Array,
+): QuantisedRows {
+  const levels = new Int8Array(rows * columns);
+  const diagonal = Array.from({ length: columns }, (_, i) => inputProducts[i * columns + i]!);
+  const scales = Float32Array.from({ length: rows }, (_, row) =>
+    scaleForInputs(values.subarray(row * columns, (row + 1) * columns), diagonal),
+  );
+  // The columns that matter most are rounded first, while there are others to take back what that does.
+  const order = [...diagonal.keys()].sort((a, b) => diagonal[b]! - diagonal[a]!);
+  const damping = (DAMPING * diagonal.reduce((a, b) => a + b)) / columns;
+  const ordered = new Float64Array(columns * columns);
+  order.forEach((from, i) => {
+    order.forEach((to, j) => (ordered[i * columns + j] = inputProducts[from * columns + to]!));
+    ordered[i * columns + i]! += damping;
+  });
+  const factor = inverseFactor(ordered, columns);
+  for (let row = 0; row < rows; row++) {
+    const scale = scales[row]!;
+    const rest = Float64Array.from(order, (column) => values[row * columns + column]! / scale);
+    for (let i = 0; i < columns; i++) {
+      const level = roundedLevel(rest[i]!);
+      levels[row * columns + order[i]!] = level;
+      const error = (rest[i]! - level) / factor[i * columns + i]!;
+      for (let j = i + 1; j < columns; j++) rest[j]! -= error * factor[i * columns + j]!;
+    }
+  }
+  return { levels, scales };
+}
+
+/** Tried as scales of a row, times the one by which its largest value has the largest level. */
+const SCALE_FACTORS = Array.from({ length: 81 }, (_, step) => 0.9 + step / 200);
+
+/**
+ * The scale by which rounding loses least, each column counting as much as its inputs are large. An encoder has columns
+ * whose inputs are a hundred times larger than others: a scale that comes near to their weights is worth its while.
+ */
+function scaleForInputs(row: Float32Array, importance: number[]): number {
+  const largest = row.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  const usual = Math.fround(largest / LARGEST_LEVEL);
+  if (usual === 0) return 1;
+  let best = { scale: usual, loss: Infinity };
+  for (const factor of SCALE_FACTORS) {
+    const scale = Math.fround(usual * factor);
+    let loss = 0;
+    for (let i = 0; i < row.length; i++)
+      loss += importance[i]! * (row[i]! - roundedLevel(row[i]! / scale) * scale) ** 2;
+    if (loss < best.loss) best = { scale, loss };
+  }
+  return best.scale;
+}
+
+/** Halves to the even level. */
+function roundedLevel(value: number): number {
+  return Math.max(-LARGEST_LEVEL, Math.min(LARGEST_LEVEL, value + ROUNDING - ROUNDING));
+}
+
+/** The shape of a matrix [rows, columns] in panels: panel, pair of columns, row of a half, column of the pair, half. */
+export function panelShape(rows: number, columns: number): number[] {
+  const halves = PANEL_ROWS / HALF_PANEL_ROWS;
+  return [rows / PANEL_ROWS, columns / PANEL_COLUMNS, HALF_PANEL_ROWS, PANEL_COLUMNS, halves];
+}
+
+/**
+ * What one step of the kernel multiplies lies in 16 bytes, and is loaded at once: read as 16-bit numbers they are
+ * 256 x the level of row r + 4, plus 128 + the level of row r.
+ */
+export function inPanels(levels: Int8Array, rows: number, columns: number): Int8Array {
+  const panels = new Int8Array(levels.length);
+  let next = 0;
+  for (let top = 0; top < rows; top += PANEL_ROWS) {
+    for (let left = 0; left < columns; left += PANEL_COLUMNS) {
+      for (let row = top; row < top + HALF_PANEL_ROWS; row++) {
+        for (let column = left; column < left + PANEL_COLUMNS; column++) {
+          panels[next++] = levels[row * columns + column]! ^ TOP_BIT;
+          panels[next++] = levels[(row + HALF_PANEL_ROWS) * columns + column]!;
+        }
+      }
+    }
+  }
+  return panels;
+}

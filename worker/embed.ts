@@ -1,0 +1,356 @@
+/**
+ * From texts to an answer: the core that `fetch` and whatever else asks for embeddings share. It knows no Request and
+ * no Response. The work is done in slices, between which others get their turn.
+ */
+import {
+  countTokens,
+  embed,
+  embeddingsPerChunk,
+  encode,
+  joined,
+  withTail,
+  type Format,
+  type Slice,
+} from "../embedder-wasm/embedder";
+import { ApiError } from "./errors";
+import {
+  failureOf,
+  loadedModel,
+  loadModel,
+  type LoadedModel,
+  type ModelBindings,
+  type ServedModel,
+} from "./models";
+import type { InputType } from "./request";
+import { beginTask, endTask, waitingWork, type Task } from "./running";
+import type { LoadContext } from "./shared-load";
+
+/** What is to be embedded, and how. */
+export interface EmbedJob {
+  served: ServedModel;
+  texts: string[];
+  /** What the caller calls the texts, for messages. */
+  field: string;
+  /** Left out: the model's default. */
+  dimensions: number | undefined;
+  inputType: InputType | undefined;
+  /** Whether nobody waits for the answer any more. */
+  isAbandoned: () => boolean;
+  /** For the log line of a request that fails: how many tokens were counted. */
+  sizes: { tokens: number };
+}
+
+export interface TruncatedInput {
+  index: number;
+  tokens: number;
+  tokens_read: number;
+}
+
+/** What an answer says beside its vectors. */
+export interface Summary {
+  /** That the model has read. */
+  tokens: number;
+  truncated: TruncatedInput[];
+  /** The texts that have the zero vector. */
+  empty: number[];
+}
+
+/** Multiply-adds in one slice: about 50 ms. The clock stands still while code runs on Cloudflare. */
+const SLICE_WORK = 1_500_000_000;
+/** Others get their turn then; the request goes on as soon as they have had it. */
+const PAUSE_MILLISECONDS = 0;
+/** Of transformers, on Cloudflare as well as here. */
+const WORK_PER_SECOND = 30_000_000_000;
+/** Three of the largest requests that a model allows, and about a minute. */
+const MAX_WAITING_WORK = 1_600_000_000_000;
+/** In English and most other languages; only for how much work waits. */
+const CHARACTERS_PER_TOKEN = 4;
+/** UTF-8 takes so many bytes at most for a UTF-16 unit. */
+const BYTES_PER_CHARACTER = 3;
+/** A transformer's own: one before and one after each text. */
+const SPECIAL_TOKENS = 2;
+const SMALLER_REQUESTS =
+  "Send fewer texts at once: chunk_size in LangChain for Python, batchSize in LangChain.js, embed_batch_size in LlamaIndex.";
+
+/** The client has left: there is nobody to answer. */
+export class ClientLeft extends Error {}
+
+export interface JsonFormat {
+  base64: boolean;
+  /** The name that the request used; the answer repeats it. */
+  modelName: string;
+}
+
+/**
+ * Embeds into the answer's JSON. `answer` gets a view of wasm memory, which the next call overwrites, or a stream: it
+ * runs in the same breath as the last slice, and must copy what it is given at once.
+ */
+export function embedAsJson<T>(
+  job: EmbedJob,
+  format: JsonFormat,
+  env: ModelBindings,
+  ctx: LoadContext,
+  answer: JsonAnswer<T>,
+): T | Promise<T> {
+  const loaded = loadedModel(job.served);
+  // What most requests are, a loaded model and one slice, takes no promise on its way.
+  if (loaded !== undefined) return answerWith(loaded, job, format, answer);
+  return load(job, env, ctx).then((loaded) => answerWith(loaded, job, format, answer));
+}
+
+type JsonAnswer<T> = (body: Uint8Array<ArrayBuffer> | ReadableStream, summary: Summary) => T;
+
+async function load({ served }: EmbedJob, env: ModelBindings, ctx: LoadContext): Promise<LoadedModel> {
+  for (;;) {
+    await loadModel(served, env, ctx);
+    const loaded = loadedModel(served);
+    // A trap in another request may have taken the model away again.
+    if (loaded !== undefined) return loaded;
+  }
+}
+
+/** What one job works with, all of it checked, and how far it is. */
+interface Work {
+  loaded: LoadedModel;
+  texts: string[];
+  dimensions: number;
+  isAbandoned: () => boolean;
+  /** About how much there is to do. */
+  multiplyAdds: number;
+  /** How many texts are done. */
+  done: number;
+  /** Of these. */
+  summary: Summary;
+}
+
+function answerWith<T>(
+  loaded: LoadedModel,
+  job: EmbedJob,
+  { base64, modelName }: JsonFormat,
+  answer: JsonAnswer<T>,
+): T | Promise<T> {
+  try {
+    const work = checkedWork(job, loaded);
+    const { texts, dimensions, summary } = work;
+    const format = base64 ? "base64" : "float";
+    if (texts.length > embeddingsPerChunk(dimensions, format)) {
+      const vectors = new Float32Array(texts.length * dimensions);
+      return afterwards(fillVectors(work, vectors), () =>
+        answer(streamedJson(vectors, dimensions, format, answerTail(modelName, summary)), summary),
+      );
+    }
+    const pieces: Uint8Array[] = [];
+    let answered: T | undefined;
+    const pending = forEachSlice(work, format, ({ elements }, isLast) => {
+      if (!isLast) {
+        pieces.push(elements.slice());
+        return;
+      }
+      const last = withTail(elements, answerTail(modelName, summary));
+      answered = answer(pieces.length === 0 ? last : joined([...pieces, last]), summary);
+    });
+    return afterwards(pending, () => answered as T);
+  } catch (error) {
+    throw failureOf(error);
+  }
+}
+
+/** Embeds into vectors of the caller's own, `[dimensions]` each. */
+export async function embedAsVectors(
+  job: EmbedJob,
+  env: ModelBindings,
+  ctx: LoadContext,
+): Promise<{ vectors: Float32Array[]; summary: Summary }> {
+  const loaded = loadedModel(job.served) ?? (await load(job, env, ctx));
+  try {
+    const work = checkedWork(job, loaded);
+    const { texts, dimensions, summary } = work;
+    const vectors = new Float32Array(texts.length * dimensions);
+    await fillVectors(work, vectors);
+    return {
+      vectors: texts.map((_, i) => vectors.slice(i * dimensions, (i + 1) * dimensions)),
+      summary,
+    };
+  } catch (error) {
+    throw failureOf(error);
+  }
+}
+
+function afterwards<T>(pending: Promise<void> | undefined, next: () => T): T | Promise<T> {
+  return pending === undefined ? next() : pending.then(next);
+}
+
+function checkedWork(job: EmbedJob, loaded: LoadedModel): Work {
+  const dimensions = checkedDimensions(job);
+  const texts = withPrompt(job, loaded);
+  const multiplyAdds = checkTokens(job, loaded, texts) * loaded.info.multiplyAddsPerToken;
+  checkWaiting(multiplyAdds);
+  const summary: Summary = { tokens: 0, truncated: [], empty: [] };
+  return { loaded, texts, dimensions, isAbandoned: job.isAbandoned, multiplyAdds, done: 0, summary };
+}
+
+function checkedDimensions({ served, dimensions = served.dimensions }: EmbedJob): number {
+  if (dimensions >= 1 && dimensions <= served.maxDimensions) return dimensions;
+  throw new ApiError(
+    "invalid_value",
+    `'dimensions' must be from 1 to ${served.maxDimensions} with this model; got ${dimensions}.`,
+    "dimensions",
+  );
+}
+
+function withPrompt({ texts, inputType }: EmbedJob, { info }: LoadedModel): string[] {
+  const prompt = inputType && info.prompts[inputType];
+  return prompt ? texts.map((text) => prompt + text) : texts;
+}
+
+/** Refuses too many tokens before any is read. Returns how many there are, or about how many. */
+function checkTokens(
+  { served, sizes, field }: EmbedJob,
+  { model, info }: LoadedModel,
+  texts: string[],
+): number {
+  const isStatic = info.architecture === "static";
+  let characters = 0;
+  for (const { length } of texts) characters += length;
+  // Between two words there is white space. A word piece has one byte at least.
+  const most = isStatic
+    ? (characters + texts.length) / 2
+    : characters * BYTES_PER_CHARACTER + texts.length * SPECIAL_TOKENS;
+  if (most <= served.maxRequestTokens) return characters / CHARACTERS_PER_TOKEN;
+  const counts = countTokens(model, texts);
+  // A static model's words cost a request its time whether they are read or not, a transformer's do not.
+  let tokens = 0;
+  for (let i = isStatic ? 0 : 1; i < counts.length; i += 2) tokens += counts[i]!;
+  if (tokens <= served.maxRequestTokens) return tokens;
+  sizes.tokens = tokens;
+  throw new ApiError(
+    "max_tokens_per_request",
+    `'${field}' may hold at most ${served.maxRequestTokens} tokens in one request; got ${tokens}. ${SMALLER_REQUESTS}`,
+    field,
+  );
+}
+
+/** Work that takes several slices waits for its turns; there may be only so much of it. */
+function checkWaiting(multiplyAdds: number): void {
+  if (multiplyAdds <= SLICE_WORK) return;
+  const waiting = waitingWork();
+  if (waiting === 0 || waiting + multiplyAdds <= MAX_WAITING_WORK) return;
+  const seconds = Math.ceil(waiting / WORK_PER_SECOND);
+  throw new ApiError(
+    "overloaded",
+    `Too many tokens are waiting here: they take about ${seconds} s. Try again then.`,
+    null,
+    { "retry-after": String(seconds) },
+  );
+}
+
+/** `vectors` is [texts, dimensions]. */
+function fillVectors(work: Work, vectors: Float32Array): Promise<void> | undefined {
+  const bytes = new Uint8Array(vectors.buffer);
+  let offset = 0;
+  return forEachSlice(work, "vectors", ({ elements }) => {
+    bytes.set(elements, offset);
+    offset += elements.byteLength;
+  });
+}
+
+/** Gets views of wasm memory: whatever it keeps, it copies. */
+type TakeSlice = (slice: Slice, isLast: boolean) => void;
+
+/** Returns nothing where the work is done at once: what fits into one slice knows no pause. */
+function forEachSlice(work: Work, format: Format, take: TakeSlice): Promise<void> | undefined {
+  return doSlice(work, format, take) ? undefined : doMoreSlices(work, format, take);
+}
+
+async function doMoreSlices(work: Work, format: Format, take: TakeSlice): Promise<void> {
+  const task = beginTask(work.loaded.model, work.multiplyAdds);
+  try {
+    do {
+      task.workLeft -= SLICE_WORK;
+      await pause(task, work.isAbandoned);
+    } while (!doSlice(work, format, take));
+  } catch (error) {
+    throw failureOf(error);
+  } finally {
+    endTask(task);
+  }
+}
+
+/** As many texts as the budget of a slice allows; returns whether the last one is done. */
+function doSlice(work: Work, format: Format, take: TakeSlice): boolean {
+  const { loaded, texts, dimensions, summary } = work;
+  for (let workBudget = SLICE_WORK; workBudget > 0;) {
+    const slice = embed(loaded.model, texts, { dimensions, format, firstIndex: work.done, workBudget });
+    const tokens = addCounts(summary, slice, work.done);
+    work.done += slice.done;
+    const isLast = work.done === texts.length;
+    take(slice, isLast);
+    if (isLast) return true;
+    if (slice.isBudgetSpent) return false;
+    workBudget -= tokens * loaded.info.multiplyAddsPerToken;
+  }
+  return false;
+}
+
+/** Other requests get their turn. That of a client that has left ends here, mostly by never going on. */
+async function pause(task: Task, isAbandoned: () => boolean): Promise<void> {
+  task.seenAt = Date.now();
+  await scheduler.wait(PAUSE_MILLISECONDS);
+  task.seenAt = Date.now();
+  if (isAbandoned()) throw new ClientLeft();
+}
+
+/** Returns how many tokens of these texts were read. */
+function addCounts(summary: Summary, { counts, done }: Slice, firstIndex: number): number {
+  let read = 0;
+  for (let i = 0; i < done; i++) {
+    const tokens = counts[3 * i]!;
+    const tokens_read = counts[3 * i + 1]!;
+    const index = firstIndex + i;
+    read += tokens_read;
+    if (tokens_read < tokens) summary.truncated.push({ index, tokens, tokens_read });
+    if (counts[3 * i + 2] === 1) summary.empty.push(index);
+  }
+  summary.tokens += read;
+  return read;
+}
+
+function answerTail(modelName: string, { tokens, truncated, empty }: Summary): string {
+  const usage = `"usage":{"prompt_tokens":${tokens},"total_tokens":${tokens}}`;
+  const cut = truncated.length > 0 ? `,"truncated":${JSON.stringify(truncated)}` : "";
+  const zero = empty.length > 0 ? `,"empty":${JSON.stringify(empty)}` : "";
+  return `],"model":${JSON.stringify(modelName)},${usage}${cut}${zero}}`;
+}
+
+/**
+ * A large answer in chunks of 1 MiB. Its vectors are kept outside wasm memory meanwhile: other requests use that
+ * between two chunks.
+ */
+function streamedJson(
+  vectors: Float32Array,
+  dimensions: number,
+  format: "float" | "base64",
+  tail: string,
+): ReadableStream {
+  const valuesPerChunk = embeddingsPerChunk(dimensions, format) * dimensions;
+  let first = 0;
+  return new ReadableStream<Uint8Array>({
+    pull(controller) {
+      try {
+        controller.enqueue(nextChunk());
+      } catch (error) {
+        // The status is sent: all that is left is to break off, which clients take for a failed request.
+        controller.error(failureOf(error));
+        return;
+      }
+      if (first === vectors.length) controller.close();
+    },
+  });
+
+  function nextChunk(): Uint8Array {
+    const rows = vectors.subarray(first, first + valuesPerChunk);
+    const elements = encode(rows, { dimensions, format, firstIndex: first / dimensions });
+    first += rows.length;
+    return withTail(elements, first === vectors.length ? tail : "").slice();
+  }
+}
