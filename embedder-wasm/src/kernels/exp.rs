@@ -3,7 +3,7 @@
 use super::lanes::F32x4;
 
 /// 2^f for f from -1/2 to 1/2, from the lowest power up: fitted for the least largest relative error, which is 7.5e-8
-/// in exact arithmetic and at most 2.5e-7 in f32.
+/// in exact arithmetic and at most 2.6e-7 in f32.
 const POWER: [f32; 6] = [
     1.000_000_1,
     0.693_146_94,
@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn powers_of_two_have_a_relative_error_of_at_most_2_5e_7() {
+    fn powers_of_two_have_a_relative_error_of_at_most_2_6e_7() {
         let mut worst = 0.0_f64;
         for step in -1_260_000..=1_260_000 {
             let x = step as f32 / 10_000.0;
@@ -41,7 +41,7 @@ mod tests {
             let expected = f64::from(x).exp2();
             worst = worst.max((f64::from(found.lanes()[0]) / expected - 1.0).abs());
         }
-        assert!(worst <= 2.5e-7, "{worst:e}");
+        assert!(worst <= 2.6e-7, "{worst:e}");
     }
 
     #[test]
