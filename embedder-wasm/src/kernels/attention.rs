@@ -6,7 +6,7 @@
 
 use super::lanes::{F32x4, I16x8, I32x4};
 use super::product::{MAX_TILE_ROWS, PANEL, Tile, WidePanel, sum_tile, tiles};
-use super::quantised_rows::{MAX_ROW_VALUES, RowOfTile, quantise};
+use super::quantised_rows::{ATTENTION_STEPS, MAX_ROW_VALUES, RowOfTile, quantise};
 use super::softmax::{NO_KEY, softmax};
 
 /// More could overflow the sum of a score: 2047 x 2047 x 512 < 2^31.
@@ -112,12 +112,12 @@ impl Attention {
         let part = |token: usize| {
             &tokens[token * hidden + head * self.head_dimensions..][..self.head_dimensions]
         };
-        let (first_scale, _) = quantise(part(0), &mut *first);
+        let (first_scale, _) = quantise(part(0), ATTENTION_STEPS, &mut *first);
         if tokens.len() == hidden {
             second.fill(0);
             return [first_scale, 0.0];
         }
-        let (second_scale, _) = quantise(part(1), &mut *second);
+        let (second_scale, _) = quantise(part(1), ATTENTION_STEPS, &mut *second);
         [first_scale, second_scale]
     }
 
@@ -199,7 +199,11 @@ impl Attention {
                 let heads = query.chunks_exact(self.head_dimensions);
                 let tile_heads = tile.chunks_exact_mut(rows * head_values);
                 for (head, (part, tile)) in heads.zip(tile_heads).enumerate() {
-                    let (scale, _) = quantise(part, RowOfTile::new(tile, row, rows, head_values));
+                    let (scale, _) = quantise(
+                        part,
+                        ATTENTION_STEPS,
+                        RowOfTile::new(tile, row, rows, head_values),
+                    );
                     self.query_scales[(first + row) * self.heads + head] = scale * factor;
                 }
             }

@@ -905,8 +905,7 @@ mod tests {
         same!(floats, F32x4, bits, |a, b| (a + b).lanes());
         same!(floats, F32x4, bits, |a, b| (a - b).lanes());
         same!(floats, F32x4, bits, |a, b| (a * b).lanes());
-        same!(floats, F32x4, bits, |a, b| a
-            .div(b)
+        same!(floats, F32x4, bits, |a, b| (a / b)
             .lanes()
             .map(|x| if x.is_nan() { 0.0 } else { x }));
         same!(floats, F32x4, bits, |a, b| a.max(b).lanes());

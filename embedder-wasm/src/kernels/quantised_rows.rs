@@ -1,12 +1,11 @@
-//! Activations in 12 bits: rows of i16, each with the f32 that one step stands for.
+//! Activations in 13 to 14 bits: rows of i16, each with the f32 that one step stands for.
 
 use super::lanes::{F32x4, I16x8, I32x4};
-use super::product::{Tile, tiles};
+use super::product::{MAX_I8_WEIGHT, MAX_I16_INPUTS, MAX_I16_WEIGHT, Tile, tiles};
 
-/// The largest magnitude of an activation: 12 bits with the sign. Weights have 8 and rows at most `MAX_ROW_VALUES`
-/// values, so that the sums of their products fit an i32: 2047 x 127 x 4096 < 2^31.
-pub const LEVELS: f32 = 2047.0;
 pub const MAX_ROW_VALUES: usize = 4096;
+/// The largest magnitude of what attention multiplies: 12 bits with the sign.
+pub const ATTENTION_STEPS: f32 = 2047.0;
 /// A smaller largest value is taken as zero: it has no inverse to multiply with.
 const SMALLEST: f32 = 1e-30;
 
@@ -48,6 +47,7 @@ impl QuantisedRows {
     /// Takes rows, `[count, row_values]`; `row_values` is a multiple of 8.
     pub fn set(&mut self, rows: &[f32], row_values: usize) {
         assert!(row_values.is_multiple_of(8) && row_values <= MAX_ROW_VALUES);
+        let most_steps = most_steps(row_values);
         self.count = rows.len() / row_values;
         self.row_values = row_values;
         self.values.resize(rows.len().max(self.values.len()), 0);
@@ -58,11 +58,26 @@ impl QuantisedRows {
             for row in 0..tile.rows {
                 let index = tile.first + row;
                 let row_of_tile = RowOfTile::new(values, row, tile.rows, row_values);
-                (self.scales[index], self.sums[index]) =
-                    quantise(&rows[index * row_values..][..row_values], row_of_tile);
+                (self.scales[index], self.sums[index]) = quantise(
+                    &rows[index * row_values..][..row_values],
+                    most_steps,
+                    row_of_tile,
+                );
             }
         }
     }
+}
+
+/// The largest magnitude of an activation, so that the sum of a row's products with the largest weights fits an i32. An
+/// encoder has values that are a hundred times larger than most of their row, so each bit counts.
+fn most_steps(row_values: usize) -> f32 {
+    let largest_weight = if row_values <= MAX_I16_INPUTS {
+        MAX_I16_WEIGHT
+    } else {
+        MAX_I8_WEIGHT
+    };
+    let most = i32::MAX as usize / (largest_weight as usize * row_values);
+    most.min(i16::MAX as usize) as f32
 }
 
 /// Where eight steps of a row are written.
@@ -106,10 +121,10 @@ impl Steps for RowOfTile<'_> {
     }
 }
 
-/// Rounds `values` to whole steps of max / 2047, and returns the step and the sum of the steps. Zeros have a step of 0.
-/// Zeros fill up the last eight.
+/// Rounds `values` to whole steps of max / `most_steps`, and returns the step and the sum of the steps. Zeros have a step
+/// of 0. Zeros fill up the last eight.
 #[inline(always)]
-pub fn quantise(values: &[f32], mut steps: impl Steps) -> (f32, i32) {
+pub fn quantise(values: &[f32], most_steps: f32, mut steps: impl Steps) -> (f32, i32) {
     let (eights, rest) = values.as_chunks::<8>();
     let mut last = [0.0; 8];
     for (place, value) in last.iter_mut().zip(rest) {
@@ -119,7 +134,7 @@ pub fn quantise(values: &[f32], mut steps: impl Steps) -> (f32, i32) {
     let (scale, factor) = if largest < SMALLEST {
         (0.0, 0.0)
     } else {
-        (largest / LEVELS, LEVELS / largest)
+        (largest / most_steps, most_steps / largest)
     };
     let factor = F32x4::splat(factor);
     let mut sum = I32x4::splat(0);
@@ -161,7 +176,7 @@ mod tests {
     fn the_largest_magnitude_gets_2047_steps_and_ties_go_to_the_even_one() {
         let values = [0.5, 1.5, -2047.0, 2.5, 0.0, -0.5, 100.4, 3.0, 1.0];
         let mut steps = [9; 16];
-        let (scale, sum) = quantise(&values, &mut steps[..]);
+        let (scale, sum) = quantise(&values, 2047.0, &mut steps[..]);
         assert_eq!(scale, 1.0);
         assert_eq!(steps[..9], [0, 2, -2047, 2, 0, 0, 100, 3, 1]);
         assert_eq!(steps[9..], [0; 7]);
@@ -172,7 +187,7 @@ mod tests {
     fn zeros_and_what_has_no_inverse_have_a_step_of_0() {
         for value in [0.0, -0.0, 1e-38, f32::MIN_POSITIVE / 2.0] {
             let mut steps = [9; 8];
-            assert_eq!(quantise(&[value; 8], &mut steps[..]), (0.0, 0));
+            assert_eq!(quantise(&[value; 8], 2047.0, &mut steps[..]), (0.0, 0));
             assert_eq!(steps, [0; 8]);
         }
     }

@@ -4,11 +4,11 @@ use std::array;
 
 use super::exp::exp2;
 use super::lanes::{F32x4, I16x8};
-use super::quantised_rows::{LEVELS, Steps};
+use super::quantised_rows::{ATTENTION_STEPS, Steps};
 
 /// The largest share, in 16 bits.
 const MAX_SHARE: f32 = 32_767.0;
-/// Shares times values of magnitude `LEVELS` are summed in an i32: 1,040,000 x 2047 < 2^31, with room for the rounding of
+/// Shares times values of magnitude `ATTENTION_STEPS` are summed in an i32: 1,040,000 x 2047 < 2^31, with room for the rounding of
 /// 4,096 shares.
 const MAX_SUM: f32 = 1_040_000.0;
 /// Smaller shares are taken as zeros: they have no inverse.
@@ -19,7 +19,7 @@ const SMALLEST_POWER: f32 = -126.0;
 /// What stands for a key that is not there.
 pub const NO_KEY: f32 = -1e30;
 
-const _: () = assert!((MAX_SUM + 4096.0 / 2.0) as f64 * (LEVELS as f64) < 2_147_483_648.0);
+const _: () = assert!((MAX_SUM + 4096.0 / 2.0) as f64 * (ATTENTION_STEPS as f64) < 2_147_483_648.0);
 
 /// From `scores`, `[keys]`, a multiple of 8, which are powers of two, to `shares`, `[keys]`: 2^score x the scale of the
 /// key's value, in steps. Returns what a step stands for when all 2^score together are 1. Overwrites the scores.
