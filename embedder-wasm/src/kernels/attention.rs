@@ -42,10 +42,10 @@ pub struct Attention {
 }
 
 impl Attention {
-    /// `heads` and `head_dimensions` are such that `fits` says yes.
+    /// `head_dimensions` is at most `MAX_HEAD_DIMENSIONS`.
     pub fn new(heads: usize, head_dimensions: usize) -> Self {
         let padded_dimensions = head_dimensions.next_multiple_of(PANEL);
-        assert!(Self::fits(heads, head_dimensions));
+        assert!(head_dimensions <= MAX_HEAD_DIMENSIONS);
         Self {
             heads,
             head_dimensions,
@@ -62,11 +62,6 @@ impl Attention {
             query_scales: Vec::new(),
             steps: vec![0; 2 * padded_dimensions],
         }
-    }
-
-    pub fn fits(heads: usize, head_dimensions: usize) -> bool {
-        head_dimensions <= MAX_HEAD_DIMENSIONS
-            && heads * head_dimensions.next_multiple_of(PANEL) <= MAX_ROW_VALUES
     }
 
     /// Makes room for the keys and values of a text of so many tokens, at most `MAX_ROW_VALUES`.

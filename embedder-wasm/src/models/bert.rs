@@ -11,7 +11,7 @@ use super::word_pieces::{self, Framing};
 use crate::format::container::{Head, WeightsFile};
 use crate::format::{Dtype, WeightsError, refused};
 use crate::kernels::activation::Activation;
-use crate::kernels::attention::Attention;
+use crate::kernels::attention::{Attention, MAX_HEAD_DIMENSIONS};
 use crate::kernels::layer_norm::layer_norm;
 use crate::kernels::norm::normalize;
 use crate::kernels::product::{PANEL, Write};
@@ -369,10 +369,10 @@ impl Config {
         )?;
         let layers = metadata.number("num_hidden_layers", 1..=MAX_LAYERS)?;
         let heads = metadata.number("num_attention_heads", 1..=hidden)?;
-        if !hidden.is_multiple_of(heads) || !Attention::fits(heads, hidden / heads) {
+        if !hidden.is_multiple_of(heads) || hidden / heads > MAX_HEAD_DIMENSIONS {
             return metadata.wrong(
                 "num_attention_heads",
-                &format!("a divisor of the hidden size {hidden} that leaves each head 2 to 512 dimensions"),
+                &format!("a divisor of the hidden size {hidden} that leaves each head at most {MAX_HEAD_DIMENSIONS} dimensions"),
             );
         }
         let intermediate_scales = "encoder.layer.0.intermediate.dense.weight.scales";
