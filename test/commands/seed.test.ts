@@ -17,6 +17,11 @@ describe("npm run seed", () => {
       ["two.bin", "two", 7],
     ] as const)
       writeFileSync(join(project.folder, file), namedWeights({ name, vocabSize: 16, dimensions }));
+    writeFileSync(
+      join(project.folder, "found-by-dev.ts"),
+      'import { seedShippedWeights } from "./scripts/seed.js";\n' +
+        "console.log(JSON.stringify(await seedShippedWeights(undefined)));\n",
+    );
   });
   after(() => project.remove());
 
@@ -30,9 +35,7 @@ describe("npm run seed", () => {
 
   /** What `npm run dev` without flags finds, and lists in MODELS. */
   const foundByDev = async () => {
-    const script =
-      'import { seedShippedWeights } from "./scripts/seed.ts"; console.log(JSON.stringify(await seedShippedWeights()))';
-    return JSON.parse(await run("--input-type=module", "--eval", script)) as {
+    return JSON.parse(await run("found-by-dev.ts")) as {
       report: string;
       catalogue: { name: string; key: string }[] | undefined;
     };
