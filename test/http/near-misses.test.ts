@@ -27,25 +27,39 @@ interface RawAnswer {
 function send(target: Service, method: string, path: string, body = "", headers = ""): Promise<RawAnswer> {
   const { hostname, port, host } = new URL(target.url);
   return new Promise((resolve, reject) => {
-    let answer = "";
+    let text = "";
     const socket = connect(Number(port), hostname, () =>
       socket.write(
         `${method} ${path} HTTP/1.1\r\nhost: ${host}\r\ncontent-type: application/json\r\n${headers}` +
-          `content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+          `content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
       ),
     );
     socket
+      .setEncoding("utf8")
       .on("error", reject)
-      .on("data", (data) => (answer += data.toString()))
-      .on("close", () => {
-        const end = answer.indexOf("\r\n\r\n");
-        resolve({
-          status: Number(answer.slice(9, 12)),
-          headers: answer.slice(0, end),
-          body: answer.slice(answer.indexOf("{", end), answer.lastIndexOf("}") + 1),
-        });
+      .on("close", () => reject(new Error(`the connection ended after ${text}`)))
+      .on("data", (data) => {
+        text += String(data);
+        const answer = wholeAnswer(text);
+        if (answer === undefined) return;
+        resolve(answer);
+        socket.destroy();
       });
   });
+}
+
+/** Undefined until all of it is there, by its length or its last chunk. */
+function wholeAnswer(text: string): RawAnswer | undefined {
+  const end = text.indexOf("\r\n\r\n");
+  if (end === -1) return undefined;
+  const headers = text.slice(0, end);
+  const rest = text.slice(end + 4);
+  const length = /^content-length: (\d+)$/im.exec(headers)?.[1];
+  const isWhole =
+    length === undefined ? rest.endsWith("0\r\n\r\n") : Buffer.byteLength(rest) >= Number(length);
+  if (!isWhole) return undefined;
+  const body = length === undefined ? rest.slice(rest.indexOf("{"), rest.lastIndexOf("}") + 1) : rest;
+  return { status: Number(text.slice(9, 12)), headers, body };
 }
 
 describe("a path that can mean one route alone is answered", () => {

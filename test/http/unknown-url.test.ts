@@ -116,7 +116,8 @@ describe("a 404 names what would have worked", () => {
     for (const path of ["/".repeat(100_000), "/v1".repeat(33_000), `/${"embedding".repeat(11_000)}`]) {
       const start = performance.now();
       hintFor(path, ORIGIN);
-      assert.ok(performance.now() - start < 50, path.slice(0, 20));
+      // In time that grows with the square it would take minutes.
+      assert.ok(performance.now() - start < 1_000, path.slice(0, 20));
     }
   });
 });
