@@ -28,6 +28,7 @@ import uvicorn
 
 MODELS = {
     "all-MiniLM-L6-v2": peer_models.minilm,
+    "all-MiniLM-L6-v2-int8": lambda: peer_models.minilm_int8(TRAINING / "output" / "minilm-int8"),
     "model2vec": lambda: peer_models.model2vec(TRAINING / "output" / "model2vec"),
 }
 BATCH_TEXTS = 64  # more hardly raise the rate, and let all of them wait
