@@ -86,7 +86,7 @@ describe("the weights file of a BERT", () => {
     });
   });
 
-  test("has these tensors in this order, F32 and I8 at multiples of 16 bytes, and nothing else", async () => {
+  test("has these tensors in this order, all but U8 at multiples of 16 bytes, and nothing else", async () => {
     const { tensors } = await imported(bertFiles());
     const layer = "encoder.layer.0";
     const linear = (name: string) => [`${name}.weight.scales F32`, `${name}.bias F32`];
@@ -108,10 +108,10 @@ describe("the weights file of a BERT", () => {
         // 11 rows: 44 bytes, and 4 until the next multiple of 16.
         "embeddings.word_embeddings.weight.scales F32",
         "padding.1836 U8",
+        `${layer}.attention.self.value.weight I16`,
         "embeddings.word_embeddings.weight I8",
         `${layer}.attention.self.query.weight I8`,
         `${layer}.attention.self.key.weight I8`,
-        `${layer}.attention.self.value.weight I8`,
         `${layer}.attention.output.dense.weight I8`,
         `${layer}.intermediate.dense.weight I8`,
         `${layer}.output.dense.weight I8`,
@@ -171,6 +171,23 @@ describe("the weights file of a BERT", () => {
       floats(tensors.get("encoder.layer.0.output.LayerNorm.bias")!.bytes),
       Array.from(weights["encoder.layer.0.output.LayerNorm.bias"]!.values),
     );
+  });
+
+  test("has the value matrices of attention in 10 bits, in panels of their own", async () => {
+    const name = "encoder.layer.0.attention.self.value.weight";
+    const { tensors } = await imported(bertFiles());
+    const { dtype, shape, bytes } = tensors.get(name)!;
+    const scales = floats(tensors.get(`${name}.scales`)!.bytes);
+    assert.deepEqual([dtype, shape], ["I16", [2, 8, 8, 2]]);
+    for (const [index, value] of Array.from(bertTensors()[name]!.values).entries()) {
+      const [row, column] = [Math.floor(index / 16), index % 16];
+      const place = [Math.floor(row / 8), Math.floor(column / 2), row % 8, column % 2];
+      const level = bytes.readInt16LE(2 * place.reduce((sum, i, axis) => sum * shape[axis]! + i, 0));
+      assert.ok(Math.abs(level) <= 511);
+      assert.ok(Math.abs(level * scales[row]! - value) <= scales[row]! * 0.5001);
+    }
+    const largest = Math.max(...Array.from(bertTensors()[name]!.values).slice(0, 16).map(Math.abs));
+    assert.equal(scales[0], Math.fround(largest / 511));
   });
 
   test("is the same from F32, F16 and BF16, with and without the prefix `bert.`, and from TensorFlow's names", async () => {

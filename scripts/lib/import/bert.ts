@@ -5,7 +5,12 @@ import { calibrationIds, readTexts } from "./calibration.js";
 import { JsonFile, shown } from "./json-file.js";
 import type { Imported } from "./import-model.js";
 import type { DenseModule, Modules, Pooling } from "./modules.js";
-import { quantiseRows, quantiseRowsForInputs, quantiseRowsWide, type QuantisedRows } from "./quantise.js";
+import {
+  quantiseRows,
+  quantiseRowsForInputs,
+  quantiseRowsWide,
+  quantiseRowsWideForInputs,
+} from "./quantise.js";
 import { FLOAT_DTYPES, SafetensorsFile } from "./safetensors.js";
 import { inModule, jsonOf, type ModelSource } from "./source.js";
 import {
@@ -253,24 +258,19 @@ function roundedMatrices(
 ): Map<string, AnyQuantisedRows> {
   const rounded = new Map<string, AnyQuantisedRows>();
   const matrices = [...shapes].filter(([name, { length }]) => length === 2 && name.startsWith("encoder."));
-  const round = (layer: string, quantise: (name: string, rows: number, columns: number) => QuantisedRows) => {
-    for (const [name, [rows, columns]] of matrices) {
-      if (!name.startsWith(layer)) continue;
-      const isWide = WIDE_MATRIX.test(name);
-      rounded.set(
-        name,
-        isWide ? quantiseRowsWide(values.get(name)!, rows!, columns!) : quantise(name, rows!, columns!),
-      );
-    }
-  };
   if (calibration === undefined) {
-    round("", (name, rows, columns) => quantiseRows(values.get(name)!, rows, columns));
+    for (const [name, [rows, columns]] of matrices) {
+      const quantise = WIDE_MATRIX.test(name) ? quantiseRowsWide : quantiseRows;
+      rounded.set(name, quantise(values.get(name)!, rows!, columns!));
+    }
   } else {
-    readTexts(calibration, { ...config, values: (name) => values.get(name)! }, (layer, inputs) =>
-      round(`encoder.layer.${layer}.`, (name, rows, columns) =>
-        quantiseRowsForInputs(values.get(name)!, rows, columns, inputs(name)),
-      ),
-    );
+    readTexts(calibration, { ...config, values: (name) => values.get(name)! }, (layer, inputs) => {
+      for (const [name, [rows, columns]] of matrices) {
+        if (!name.startsWith(`encoder.layer.${layer}.`)) continue;
+        const quantise = WIDE_MATRIX.test(name) ? quantiseRowsWideForInputs : quantiseRowsForInputs;
+        rounded.set(name, quantise(values.get(name)!, rows!, columns!, inputs(name)));
+      }
+    });
   }
   return rounded;
 }

@@ -24,6 +24,7 @@ export interface QuantisedRows<Levels extends Int8Array | Int16Array = Int8Array
   scales: Float32Array;
 }
 
+/** In 8 bits. */
 export function quantiseRows(values: Float32Array, rows: number, columns: number): QuantisedRows {
   return roundedRows(values, columns, new Int8Array(rows * columns), LARGEST_LEVEL);
 }
@@ -43,21 +44,20 @@ function roundedRows<Levels extends Int8Array | Int16Array>(
   levels: Levels,
   largestLevel: number,
 ): QuantisedRows<Levels> {
-  const rows = levels.length / columns;
-  const scales = new Float32Array(rows);
-  for (let row = 0; row < rows; row++) {
-    const begin = row * columns;
-    let largest = 0;
-    for (let i = begin; i < begin + columns; i++) largest = Math.max(largest, Math.abs(values[i]!));
-    scales[row] = largest / largestLevel;
-    // All zeros, or so near to zero that no f32 scale could say how near.
-    if (scales[row] === 0) scales[row] = 1;
-    const scale = scales[row]!;
-    for (let i = begin; i < begin + columns; i++) {
-      levels[i] = roundedLevel(values[i]! / scale, largestLevel);
-    }
-  }
+  const scales = Float32Array.from({ length: levels.length / columns }, (_, row) =>
+    usualScale(values.subarray(row * columns, (row + 1) * columns), largestLevel),
+  );
+  values.forEach((value, place) => {
+    levels[place] = roundedLevel(value / scales[Math.floor(place / columns)]!, largestLevel);
+  });
   return { levels, scales };
+}
+
+/** By it the largest value has the largest level. */
+function usualScale(row: Float32Array, largestLevel: number): number {
+  const largest = row.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  // 1 for zeros, or what is so near to zero that no f32 scale could say how near.
+  return Math.fround(largest / largestLevel) || 1;
 }
 
 /** So much of the mean of the diagonal is added to it, as in the paper: texts of which there are few say little of some values. */
@@ -75,9 +75,31 @@ export function quantiseRowsForInputs(
   inputProducts: Float64Array,
 ): QuantisedRows {
   const levels = new Int8Array(rows * columns);
+  return roundedForInputs(values, columns, inputProducts, levels, LARGEST_LEVEL);
+}
+
+/** As `quantiseRowsForInputs`, in 10 bits. */
+export function quantiseRowsWideForInputs(
+  values: Float32Array,
+  rows: number,
+  columns: number,
+  inputProducts: Float64Array,
+): QuantisedRows<Int16Array> {
+  const levels = new Int16Array(rows * columns);
+  return roundedForInputs(values, columns, inputProducts, levels, LARGEST_WIDE_LEVEL);
+}
+
+function roundedForInputs<Levels extends Int8Array | Int16Array>(
+  values: Float32Array,
+  columns: number,
+  inputProducts: Float64Array,
+  levels: Levels,
+  largestLevel: number,
+): QuantisedRows<Levels> {
+  const rows = levels.length / columns;
   const diagonal = Array.from({ length: columns }, (_, i) => inputProducts[i * columns + i]!);
   const scales = Float32Array.from({ length: rows }, (_, row) =>
-    scaleForInputs(values.subarray(row * columns, (row + 1) * columns), diagonal),
+    scaleForInputs(values.subarray(row * columns, (row + 1) * columns), diagonal, largestLevel),
   );
   // The columns that matter most are rounded first, while there are others to take back what that does.
   const order = [...diagonal.keys()].sort((a, b) => diagonal[b]! - diagonal[a]!);
@@ -92,7 +114,7 @@ export function quantiseRowsForInputs(
     const scale = scales[row]!;
     const rest = Float64Array.from(order, (column) => values[row * columns + column]! / scale);
     for (let i = 0; i < columns; i++) {
-      const level = roundedLevel(rest[i]!);
+      const level = roundedLevel(rest[i]!, largestLevel);
       levels[row * columns + order[i]!] = level;
       const error = (rest[i]! - level) / factor[i * columns + i]!;
       for (let j = i + 1; j < columns; j++) rest[j]! -= error * factor[i * columns + j]!;
@@ -108,23 +130,22 @@ const SCALE_FACTORS = Array.from({ length: 81 }, (_, step) => 0.9 + step / 200);
  * The scale by which rounding loses least, each column counting as much as its inputs are large. An encoder has columns
  * whose inputs are a hundred times larger than others: a scale that comes near to their weights is worth its while.
  */
-function scaleForInputs(row: Float32Array, importance: number[]): number {
-  const largest = row.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-  const usual = Math.fround(largest / LARGEST_LEVEL);
-  if (usual === 0) return 1;
+function scaleForInputs(row: Float32Array, importance: number[], largestLevel: number): number {
+  const usual = usualScale(row, largestLevel);
   let best = { scale: usual, loss: Infinity };
   for (const factor of SCALE_FACTORS) {
     const scale = Math.fround(usual * factor);
     let loss = 0;
-    for (let i = 0; i < row.length; i++)
-      loss += importance[i]! * (row[i]! - roundedLevel(row[i]! / scale) * scale) ** 2;
+    for (let i = 0; i < row.length; i++) {
+      loss += importance[i]! * (row[i]! - roundedLevel(row[i]! / scale, largestLevel) * scale) ** 2;
+    }
     if (loss < best.loss) best = { scale, loss };
   }
   return best.scale;
 }
 
 /** Halves to the even level. */
-function roundedLevel(value: number, largestLevel = LARGEST_LEVEL): number {
+function roundedLevel(value: number, largestLevel: number): number {
   return Math.max(-largestLevel, Math.min(largestLevel, value + ROUNDING - ROUNDING));
 }
 
