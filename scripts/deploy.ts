@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { basename, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import type { Unstable_RawConfig } from "wrangler";
-import type { CatalogueEntry } from "../worker/models.js";
+import type { CatalogueEntry } from "../worker/catalogue.js";
 import { GENERATED_CONFIG, PROJECT_ROOT, runAsCommand, UserError } from "./lib/project.js";
 import {
   catalogueOf,

@@ -3,7 +3,7 @@
 //   -- --default NAME                  another default
 import { parseArgs } from "node:util";
 import { getPlatformProxy } from "wrangler";
-import type { CatalogueEntry } from "../worker/models.js";
+import type { CatalogueEntry } from "../worker/catalogue.js";
 import { runAsCommand, UserError } from "./lib/project.js";
 import {
   catalogueOf,

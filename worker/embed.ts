@@ -12,15 +12,9 @@ import {
   type Format,
   type Slice,
 } from "../embedder-wasm/embedder";
+import type { ServedModel } from "./catalogue";
 import { ApiError } from "./errors";
-import {
-  failureOf,
-  loadedModel,
-  loadModel,
-  type LoadedModel,
-  type ModelBindings,
-  type ServedModel,
-} from "./models";
+import { failureOf, loadedModel, loadModel, type LoadedModel, type ModelBindings } from "./models";
 import type { InputType } from "./request";
 import { beginTask, endTask, waitingWork, type Task } from "./running";
 import type { LoadContext } from "./shared-load";

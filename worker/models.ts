@@ -13,57 +13,27 @@ import {
   type Model,
   type ModelInfo,
 } from "../embedder-wasm/embedder";
-import { ApiError, described, modelUnavailable } from "./errors";
+import {
+  comparable,
+  MAX_PART_BYTES,
+  parseCatalogue,
+  requestTokens,
+  type CatalogueEntry,
+  type LimitVariables,
+  type ServedModel,
+} from "./catalogue";
+import { ApiError, modelUnavailable } from "./errors";
 import { log } from "./log";
 import { isHeld } from "./running";
 import { LOAD_IDLE_MILLISECONDS, SharedLoad, type LoadContext } from "./shared-load";
 
-export interface ModelBindings {
+export interface ModelBindings extends LimitVariables {
   /** Holds the weights. */
   EMBEDDINGS_MODEL: KVNamespace;
   /** The catalogue: an array of `CatalogueEntry`, as JSON text or as a value. The first one is the default. */
   MODELS?: string | CatalogueEntry[];
   /** Where there is no catalogue, the key of the only weights file. */
   MODEL_KEY?: string;
-  /** In place of a transformer's own limit, for Workers whose `limits.cpu_ms` is raised. */
-  MAX_REQUEST_TOKENS?: string | number;
-}
-
-/** One name under which a weights file is served; `npm run dev` and `npm run deploy` write them. */
-export interface CatalogueEntry {
-  name: string;
-  /** Of the first part in KV. A key that ends in 12 hex digits (of the SHA-256) is taken to be immutable. */
-  key: string;
-  parts: number;
-  /** Of the whole file, in bytes. */
-  length: number;
-  sha256: string;
-  /** Of an embedding where the request does not say. */
-  dimensions: number;
-  maxDimensions: number;
-  /** How many of them, from the first, are the meaning; behind them comes the lexical part. */
-  semanticDimensions: number;
-  maxInputTokens: number;
-  maxRequestTokens: number;
-  architecture: string;
-  dtype: string;
-}
-
-/** A name that is served. */
-export interface ServedModel {
-  name: string;
-  /** The name as it is compared. */
-  comparableName: string;
-  key: string;
-  /** The first 12 hex digits of the SHA-256 of the weights file, or "unknown". */
-  version: string;
-  dimensions: number;
-  maxDimensions: number;
-  semanticDimensions: number;
-  maxInputTokens: number;
-  maxRequestTokens: number;
-  architecture: string;
-  dtype: string;
 }
 
 export interface LoadedModel {
@@ -73,8 +43,6 @@ export interface LoadedModel {
   served: ServedModel[];
 }
 
-/** Workers KV holds at most this much in one value: a larger file lies in parts, `<key>`, `<key>.2`, ... */
-export const MAX_PART_BYTES = 25 * 1024 * 1024;
 /** An isolate has 128 MB for everything. */
 const MAX_WEIGHTS_BYTES = 72 * 1024 * 1024;
 /** Large enough for few round trips into KV's stream, small beside the weights. */
@@ -95,15 +63,6 @@ export function knownModels(env: ModelBindings): ServedModel[] | undefined {
   return env.MODELS ? catalogue(env.MODELS, env) : fileOf(defaultKey(env)).loaded?.served;
 }
 
-/**
- * Clients write a name with or without its owner, and in small or large letters. A name that nobody has is answered by
- * the default: clients with a fixed name work.
- */
-export function modelNamed(models: ServedModel[], name: string): ServedModel | undefined {
-  const wanted = comparable(name);
-  return models.find(({ comparableName }) => comparableName === wanted);
-}
-
 /** Of the default model, without loading anything. */
 export function defaultVersion(env: ModelBindings): string {
   try {
@@ -113,74 +72,11 @@ export function defaultVersion(env: ModelBindings): string {
   }
 }
 
-function comparable(name: string): string {
-  return name.slice(name.lastIndexOf("/") + 1).toLowerCase();
-}
-
 let readCatalogue: { from: unknown; models: ServedModel[] } | undefined;
 
 function catalogue(from: string | CatalogueEntry[], env: ModelBindings): ServedModel[] {
   if (readCatalogue?.from !== from) readCatalogue = { from, models: parseCatalogue(from, env) };
   return readCatalogue.models;
-}
-
-function parseCatalogue(from: string | CatalogueEntry[], env: ModelBindings): ServedModel[] {
-  let entries: unknown = from;
-  try {
-    if (typeof from === "string") entries = JSON.parse(from);
-  } catch (error) {
-    throw unreadableCatalogue((error as Error).message);
-  }
-  if (!Array.isArray(entries) || entries.length === 0)
-    throw unreadableCatalogue("expected an array of models");
-  return entries.map((entry, i) => servedBy(checkedEntry(entry, i), env));
-}
-
-const ENTRY_NUMBERS = [
-  "parts",
-  "length",
-  "dimensions",
-  "maxDimensions",
-  "semanticDimensions",
-  "maxInputTokens",
-  "maxRequestTokens",
-];
-
-function checkedEntry(entry: unknown, i: number): CatalogueEntry {
-  const fields = (entry ?? {}) as Record<string, unknown>;
-  for (const name of ["name", "key", "sha256", "architecture", "dtype"]) {
-    if (typeof fields[name] !== "string" || fields[name] === "")
-      throw unreadableCatalogue(`[${i}].${name} must be a text; got ${described(fields[name])}`);
-  }
-  for (const name of ENTRY_NUMBERS) {
-    if (!Number.isInteger(fields[name]) || (fields[name] as number) < 1)
-      throw unreadableCatalogue(`[${i}].${name} must be a positive integer; got ${described(fields[name])}`);
-  }
-  // It becomes a header of every answer.
-  if (!/^[0-9a-f]{64}$/.test(fields["sha256"] as string))
-    throw unreadableCatalogue(`[${i}].sha256 must be 64 hex digits; got ${described(fields["sha256"])}`);
-  return entry as CatalogueEntry;
-}
-
-function unreadableCatalogue(reason: string): ApiError {
-  return modelUnavailable(`The variable MODELS cannot be read: ${reason}.`);
-}
-
-function servedBy(entry: CatalogueEntry, env: ModelBindings): ServedModel {
-  const { name, key, sha256, dimensions, maxDimensions, semanticDimensions, maxInputTokens } = entry;
-  return {
-    name,
-    comparableName: comparable(name),
-    key,
-    version: sha256.slice(0, 12),
-    dimensions,
-    maxDimensions,
-    semanticDimensions,
-    maxInputTokens,
-    maxRequestTokens: requestTokens(entry, env),
-    architecture: entry.architecture,
-    dtype: entry.dtype,
-  };
 }
 
 /** The names that a file gives itself. */
@@ -199,19 +95,6 @@ function servedByFile(info: ModelInfo, key: string, version: string, env: ModelB
     architecture: info.architecture,
     dtype: info.dtype,
   }));
-}
-
-/** A static model's is OpenAI's, and takes no time that would have to be limited. */
-function requestTokens(
-  { architecture, maxRequestTokens }: Pick<CatalogueEntry, "architecture" | "maxRequestTokens">,
-  { MAX_REQUEST_TOKENS: override }: ModelBindings,
-): number {
-  if (architecture === "static" || override === undefined || override === "") return maxRequestTokens;
-  const tokens = Number(override);
-  if (!Number.isInteger(tokens) || tokens < 1) {
-    throw modelUnavailable(`The variable MAX_REQUEST_TOKENS must be a positive integer; got '${override}'.`);
-  }
-  return tokens;
 }
 
 function defaultKey(env: ModelBindings): string {

@@ -4,10 +4,11 @@
  */
 import { WorkerEntrypoint } from "cloudflare:workers";
 import { MAX_BODY_BYTES } from "./body";
+import { modelNamed } from "./catalogue";
 import { embedAsVectors, type TruncatedInput } from "./embed";
 import { ApiError, invalidType, type ErrorCode } from "./errors";
 import { log } from "./log";
-import { modelNamed, servedModels, type ModelBindings } from "./models";
+import { servedModels, type ModelBindings } from "./models";
 import { parseDimensions, parseInputType, parseModel, parseTexts, type InputType } from "./request";
 
 export interface EmbedOptions {

@@ -7,8 +7,8 @@ import { tmpdir } from "node:os";
 import { join, sep } from "node:path";
 import { after, before, test } from "node:test";
 import { Bm25 } from "../../public/bm25.js";
-import { SHIPPED_WEIGHTS } from "../../scripts/project.js";
-import { startService, type Service } from "../../test/harness.js";
+import { SHIPPED_WEIGHTS } from "../../scripts/lib/project.js";
+import { startService, type Service } from "../../test/lib/harness.js";
 import { embeddedText, Endpoint, find, indexFolder, openIndex, passagesOf, type Choice } from "./search.js";
 
 interface Questions {

@@ -10,7 +10,7 @@ import {
   startEmbedder,
   type ModelInfo,
 } from "../../embedder-wasm/embedder.js";
-import { MAX_PART_BYTES, type CatalogueEntry } from "../../worker/models.js";
+import { MAX_PART_BYTES, type CatalogueEntry } from "../../worker/catalogue.js";
 import { PROJECT_ROOT, SHIPPED_WEIGHTS, UserError } from "./project.js";
 
 /** What the embedder reads: an isolate has 128 MB for everything. */

@@ -9,7 +9,7 @@ import { bundle } from "../../scripts/lib/bundle.js";
 import { PROJECT_ROOT, workerCompatibility } from "../../scripts/lib/project.js";
 import { runWrangler } from "../../scripts/lib/wrangler.js";
 import { catalogueOf, checkedWeights, immutableKey, partsOf } from "../../scripts/lib/weights.js";
-import type { CatalogueEntry } from "../../worker/models.js";
+import type { CatalogueEntry } from "../../worker/catalogue.js";
 import { seededWeights } from "./weights.js";
 
 export interface ServiceOptions {
