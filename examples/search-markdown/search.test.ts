@@ -88,7 +88,7 @@ test("indexes the project's documents and finds each passage by its own words", 
   const indexed = await search(["index", join(folder, "documents")]);
   assert.equal(indexed.code, 0, indexed.stderr);
   const counts =
-    /^(\d+) passages of (\d+) files are in .*, embedded by embeddings-worker \(weights aaaaaaaaaaaa\) in 1024 dimensions\.$/m.exec(
+    /^(\d+) passages of (\d+) files are in .*, embedded by embeddings-worker \(weights aaaaaaaaaaaa\) in 384 dimensions\.$/m.exec(
       indexed.stdout,
     );
   assert.ok(counts, indexed.stdout);
