@@ -217,9 +217,11 @@ function checkTokens(
   for (let i = isStatic ? 0 : 1; i < counts.length; i += 2) tokens += counts[i]!;
   if (tokens <= served.maxRequestTokens) return tokens;
   sizes.tokens = tokens;
+  // Over HTTP a client has cut the texts into requests; another Worker has done so itself.
+  const hint = field === "input" ? ` ${SMALLER_REQUESTS}` : "";
   throw new ApiError(
     "max_tokens_per_request",
-    `'${field}' may hold at most ${served.maxRequestTokens} tokens in one request; got ${tokens}. ${SMALLER_REQUESTS}`,
+    `'${field}' may hold at most ${served.maxRequestTokens} tokens in one request; got ${tokens}.${hint}`,
     field,
   );
 }

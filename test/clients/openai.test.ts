@@ -34,7 +34,7 @@ test("a wrong key raises AuthenticationError, the right one gets an answer", () 
     assert.ok(error instanceof OpenAI.AuthenticationError);
     assert.equal(
       error.message,
-      "401 The API key is wrong: expected one of this endpoint's keys after 'Bearer '.",
+      "401 The API key is wrong: expected one of this endpoint's keys in 'Authorization: Bearer <key>', 'api-key: <key>' or 'x-api-key: <key>'.",
     );
     assert.equal(error.code, "invalid_api_key");
     const answer = await clientOf(service, { apiKey: KEY }).embeddings.create({

@@ -166,8 +166,7 @@ describe("another Worker's embed()", () => {
       {
         code: "max_tokens_per_request",
         param: "texts",
-        message:
-          "'texts' may hold at most 300000 tokens in one request; got 300001. Send fewer texts at once: chunk_size in LangChain for Python, batchSize in LangChain.js, embed_batch_size in LlamaIndex.",
+        message: "'texts' may hold at most 300000 tokens in one request; got 300001.",
       },
     ],
     [
