@@ -261,6 +261,7 @@ test("passages and questions without a word, whose vectors are zero, spoil nothi
   writeFileSync(join(folder, "notes", "a-first.md"), "---\n");
   const indexed = await search(["index", join(folder, "notes")]);
   assert.match(indexed.stdout, /^3 passages of 3 files/, indexed.stderr);
+  assert.match(indexed.stdout, /\nLeft out, since it has no word: a-first\.md\n$/);
   const [bread] = resultsOf(await search(["ask", "baking dough from flour and yeast", "--top", "100"]));
   assert.equal(bread?.heading, "Cooking › Bread");
   const { code, stderr } = await search(["ask", "???"]);

@@ -92,7 +92,13 @@ function wholeNumber(flag: string, what: string, text: string, most: number): nu
 /** Embeds what is in the folder's Markdown files, and says what it did. */
 export async function indexFolder(folder: string, indexFile: string, endpoint: Endpoint): Promise<string> {
   const files = markdownFiles(folder);
-  const passages = files.flatMap((path) => passagesOf(relative(folder, path), readFileSync(path, "utf8")));
+  const withoutWords: string[] = [];
+  const passages = files.flatMap((path) => {
+    const file = relative(folder, path);
+    const found = passagesOf(file, readFileSync(path, "utf8"));
+    if (found.length === 0) withoutWords.push(file);
+    return found;
+  });
   if (passages.length === 0)
     throw new UserError(`there is no text in Markdown files (*.md) under ${resolve(folder)}`);
 
@@ -116,6 +122,8 @@ export async function indexFolder(folder: string, indexFile: string, endpoint: E
       dimensions = answer.vectors[0]!.length;
       database ??= createIndex(unfinished, { ...endpoint.choice, dimensions, version });
       stored += store(database, batch, answer.vectors, start);
+      const zeros = batch.filter((_, i) => isZero(answer.vectors[i]!));
+      withoutWords.push(...zeros.map(({ file, line }) => `${file}:${line}`));
     }
     database?.close();
     renameSync(unfinished, indexFile);
@@ -126,7 +134,8 @@ export async function indexFolder(folder: string, indexFile: string, endpoint: E
   }
   return (
     `${stored} passages of ${files.length} files are in ${indexFile}, ` +
-    `embedded by ${endpoint.choice.model} (weights ${version}) in ${dimensions} dimensions.`
+    `embedded by ${endpoint.choice.model} (weights ${version}) in ${dimensions} dimensions.` +
+    withoutWords.map((place) => `\nLeft out, since it has no word: ${place}`).join("")
   );
 }
 
