@@ -71,8 +71,13 @@ const WORDS_OF_256_TOKENS = 254;
 /** Everyday words are one token each, and two tokens are special: 12, 100 x 12 and 256. */
 const TRANSFORMER_WORKLOADS = [
   { name: "one text of 12 tokens", texts: makeEnglishTexts(1, 10), base64: true },
-  { name: "100 texts of 12 tokens", texts: makeEnglishTexts(100, 10), base64: true },
-  { name: "one text of 256 tokens", texts: makeEnglishTexts(1, WORDS_OF_256_TOKENS), base64: true },
+  { name: "100 texts of 12 tokens", texts: makeEnglishTexts(100, 10), base64: true, isLong: true },
+  {
+    name: "one text of 256 tokens",
+    texts: makeEnglishTexts(1, WORDS_OF_256_TOKENS),
+    base64: true,
+    isLong: true,
+  },
 ];
 
 void runAsCommand(import.meta.url, main);

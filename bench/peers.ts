@@ -14,6 +14,8 @@ interface PeerWorkload {
   name: string;
   texts: string[];
   body: string;
+  /** Takes the Worker more than one slice of work. */
+  isLong?: boolean;
 }
 
 const SERVER = join(PROJECT_ROOT, "bench", "peer_server.py");
@@ -68,6 +70,8 @@ export const PEERS_OF_TRANSFORMER: Peer[] = [
 const CONNECTIONS = 16;
 /** A hundred texts take all-MiniLM-L6-v2 a large part of a second: a round must see several answered. */
 const CONNECTIONS_FOR_MANY_TEXTS = 4;
+/** The Worker gives long requests turns: several at once would all be answered after the round. */
+const CONNECTIONS_FOR_LONG_WORK = 1;
 const SECONDS_FOR_MANY_TEXTS = 2;
 /** Ratios as large as these need no fine measure. */
 const MAX_ROUNDS = 3;
@@ -87,9 +91,10 @@ export async function compareWithPeers(
   const rows: Row[] = [];
   for (const { shown, start } of peers) {
     const peer = await start(python);
-    for (const { name, texts, body } of workloads) {
-      const load =
-        texts.length > 1
+    for (const { name, texts, body, isLong } of workloads) {
+      const load = isLong
+        ? { seconds: SECONDS_FOR_MANY_TEXTS, connections: CONNECTIONS_FOR_LONG_WORK }
+        : texts.length > 1
           ? { seconds: SECONDS_FOR_MANY_TEXTS, connections: CONNECTIONS_FOR_MANY_TEXTS }
           : { seconds, connections: CONNECTIONS };
       const [own, others] = await alternate([worker, peer], body, {
