@@ -1,9 +1,9 @@
 //! The exports, called natively as JavaScript calls them: loads side by side, and what they keep in memory. WebAssembly
 //! memory never shrinks, so that what is allocated once too often is lost to an isolate for good.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+mod counting_allocator;
 
+use counting_allocator::peak_allocation;
 use embedder_wasm::boundary::{
     begin_load, count_tokens, drop_load, drop_model, embed, finish_load, input_address, model_info,
     output_address, read_head, weights_address,
@@ -134,53 +134,16 @@ fn a_load_that_is_given_up_makes_room_for_the_next() {
     const WEIGHTS_BYTES: usize = DIMENSIONS * ROWS * 4;
     let header = br#"{"vocab_size":6000,"embedding_dim":1024,"max_seq_len":8,"normalize":true}"#;
     let head = [&(header.len() as u32).to_le_bytes(), &header[..]].concat();
-    PEAK_BYTES.set(LIVE_BYTES.get());
-    for _ in 0..3 {
-        let load = begin_load();
-        assert!(read_head_of(load, &head) > WEIGHTS_BYTES);
-        let address = ok(weights_address(load));
-        assert_eq!(ok(weights_address(load)), address);
-        drop_load(load);
-        drop_load(load);
-    }
-    let peak = PEAK_BYTES.get();
-    assert!(peak > WEIGHTS_BYTES as isize, "{peak} bytes at once");
-    assert!(
-        peak < (WEIGHTS_BYTES + 1_000_000) as isize,
-        "{peak} bytes at once"
-    );
-}
-
-/// Counts what this thread has allocated, and the most that it had at one time.
-struct CountingAllocator;
-
-thread_local! {
-    static LIVE_BYTES: Cell<isize> = const { Cell::new(0) };
-    static PEAK_BYTES: Cell<isize> = const { Cell::new(0) };
-}
-
-#[global_allocator]
-static ALLOCATOR: CountingAllocator = CountingAllocator;
-
-fn count(bytes: isize) {
-    // At a thread's end its counters may be gone already.
-    let _ = LIVE_BYTES.try_with(|live| {
-        live.set(live.get() + bytes);
-        let _ = PEAK_BYTES.try_with(|peak| peak.set(peak.get().max(live.get())));
+    let (_, peak) = peak_allocation(|| {
+        for _ in 0..3 {
+            let load = begin_load();
+            assert!(read_head_of(load, &head) > WEIGHTS_BYTES);
+            let address = ok(weights_address(load));
+            assert_eq!(ok(weights_address(load)), address);
+            drop_load(load);
+            drop_load(load);
+        }
     });
-}
-
-// SAFETY: every call goes to the system's allocator as it came; only numbers are kept beside it.
-unsafe impl GlobalAlloc for CountingAllocator {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size() as isize);
-        // SAFETY: the caller's promise about `layout` is passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        count(-(layout.size() as isize));
-        // SAFETY: `pointer` came from `alloc` above with this `layout`, which the caller promises.
-        unsafe { System.dealloc(pointer, layout) }
-    }
+    assert!(peak > WEIGHTS_BYTES, "{peak} bytes at once");
+    assert!(peak < WEIGHTS_BYTES + 1_000_000, "{peak} bytes at once");
 }
