@@ -5,10 +5,10 @@ import { createHash } from "node:crypto";
 import { appendFileSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { deployedUrl } from "../../scripts/deploy.js";
+import { deployedUrl } from "../../../scripts/deploy.js";
 import { FakeCloudflare } from "./fake-cloudflare.js";
-import { namedWeights } from "../lib/weights.js";
-import { copyProject, tinyWeights, type ProjectCopy } from "./project-copy.js";
+import { namedWeights } from "../../lib/weights.js";
+import { copyProject, tinyWeights, type ProjectCopy } from "../project-copy.js";
 
 const URL = "https://embeddings-worker.somebody.workers.dev";
 const NAMESPACE_TITLE = "embeddings-worker-embeddings-model";

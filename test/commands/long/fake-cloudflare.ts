@@ -3,7 +3,7 @@
 import { createHash, randomUUID } from "node:crypto";
 import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import type { CatalogueEntry } from "../../worker/catalogue.js";
+import type { CatalogueEntry } from "../../../worker/catalogue.js";
 
 export const ACCOUNT_ID = "0123456789abcdef0123456789abcdef";
 export const API_TOKEN = "a-token-of-the-fake";

@@ -1,12 +1,12 @@
 // Rounding that takes texts into account: what goes into each matrix, and what the rounding makes of it.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { calibrationIds, readTexts } from "../../scripts/lib/import/calibration.js";
-import { inverseFactor, product, transposed } from "../../scripts/lib/import/matrix.js";
-import { quantiseRows, quantiseRowsForInputs } from "../../scripts/lib/import/quantise.js";
-import type { WordPiece } from "../../scripts/lib/import/wordpiece.js";
-import { computed } from "../lib/tiny-bert.js";
-import { bertTensors, VOCABULARY } from "../lib/tiny-models.js";
+import { calibrationIds, readTexts } from "../../../scripts/lib/import/calibration.js";
+import { inverseFactor, product, transposed } from "../../../scripts/lib/import/matrix.js";
+import { quantiseRows, quantiseRowsForInputs } from "../../../scripts/lib/import/quantise.js";
+import type { WordPiece } from "../../../scripts/lib/import/wordpiece.js";
+import { computed } from "../../lib/tiny-bert.js";
+import { bertTensors, VOCABULARY } from "../../lib/tiny-models.js";
 
 const wave = (count: number, step = 1) =>
   Float64Array.from({ length: count }, (_, i) => Math.sin(i * step + 1));

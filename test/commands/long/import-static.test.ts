@@ -1,9 +1,9 @@
 // Static models: what becomes of model2vec's and sentence-transformers' folders.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { importModel } from "../../scripts/lib/import/import-model.js";
-import { folderSource } from "../../scripts/lib/import/source.js";
-import { SHIPPED_WEIGHTS } from "../../scripts/lib/project.js";
+import { importModel } from "../../../scripts/lib/import/import-model.js";
+import { folderSource } from "../../../scripts/lib/import/source.js";
+import { SHIPPED_WEIGHTS } from "../../../scripts/lib/project.js";
 import {
   readWeightsFile,
   safetensors,
@@ -13,7 +13,7 @@ import {
   type Files,
   type Json,
   type Tensors,
-} from "../lib/tiny-models.js";
+} from "../../lib/tiny-models.js";
 
 const DIMENSIONS = 4;
 /** The row of token n. Its largest value is 127 / 64, so that its levels are 64 times its values. */

@@ -5,10 +5,10 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { promisify } from "node:util";
-import { dropModel, embed, loadWhole } from "../../embedder-wasm/embedder.js";
-import { PROJECT_ROOT } from "../../scripts/lib/project.js";
-import { checkedWeights } from "../../scripts/lib/weights.js";
-import { computed } from "../lib/tiny-bert.js";
+import { dropModel, embed, loadWhole } from "../../../embedder-wasm/embedder.js";
+import { PROJECT_ROOT } from "../../../scripts/lib/project.js";
+import { checkedWeights } from "../../../scripts/lib/weights.js";
+import { computed } from "../../lib/tiny-bert.js";
 import {
   bertFiles,
   bertTensors,
@@ -18,7 +18,7 @@ import {
   writeFolder,
   type Files,
   type TinyFolder,
-} from "../lib/tiny-models.js";
+} from "../../lib/tiny-models.js";
 
 async function runImport(...args: string[]): Promise<{ stdout: string; stderr: string; code?: number }> {
   const command = ["--import", "tsx", join(PROJECT_ROOT, "scripts", "import.ts"), ...args];

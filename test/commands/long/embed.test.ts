@@ -20,10 +20,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects } from "hyparquet";
-import { retryAfterSeconds } from "../../scripts/lib/embed/endpoint.js";
-import { passagesOf } from "../../scripts/lib/embed/markdown.js";
-import { PROJECT_ROOT } from "../../scripts/lib/project.js";
-import { fromBase64, startService, type Service } from "../lib/harness.js";
+import { retryAfterSeconds } from "../../../scripts/lib/embed/endpoint.js";
+import { passagesOf } from "../../../scripts/lib/embed/markdown.js";
+import { PROJECT_ROOT } from "../../../scripts/lib/project.js";
+import { fromBase64, startService, type Service } from "../../lib/harness.js";
 
 const folder = mkdtempSync(join(tmpdir(), "embed-"));
 after(() => rmSync(folder, { recursive: true, force: true }));

@@ -16,9 +16,9 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, it } from "node:test";
-import { hubSettings, hubSource } from "../../scripts/lib/import/hub.js";
-import { progressBar } from "../../scripts/lib/import/progress.js";
-import type { ModelSource } from "../../scripts/lib/import/source.js";
+import { hubSettings, hubSource } from "../../../scripts/lib/import/hub.js";
+import { progressBar } from "../../../scripts/lib/import/progress.js";
+import type { ModelSource } from "../../../scripts/lib/import/source.js";
 
 const COMMIT = "0123456789abcdef0123456789abcdef01234567";
 const NAME = "some-owner/tiny-bert";

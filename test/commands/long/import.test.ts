@@ -3,9 +3,9 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { describe, it, test } from "node:test";
-import { importModel, type ImportOptions } from "../../scripts/lib/import/import-model.js";
-import { folderSource } from "../../scripts/lib/import/source.js";
-import { SHIPPED_WEIGHTS, UserError } from "../../scripts/lib/project.js";
+import { importModel, type ImportOptions } from "../../../scripts/lib/import/import-model.js";
+import { folderSource } from "../../../scripts/lib/import/source.js";
+import { SHIPPED_WEIGHTS, UserError } from "../../../scripts/lib/project.js";
 import {
   bertFiles,
   bertTensors,
@@ -17,7 +17,7 @@ import {
   type Files,
   type Json,
   type Tensors,
-} from "../lib/tiny-models.js";
+} from "../../lib/tiny-models.js";
 
 const floats = (bytes: Buffer) =>
   Array.from({ length: bytes.length / 4 }, (_, index) => bytes.readFloatLE(4 * index));
