@@ -2,7 +2,7 @@
 // and either drop or keep what they read.
 import { join } from "node:path";
 import { PROJECT_ROOT } from "../scripts/lib/project.js";
-import { bundledModules, cpuMilliseconds, startWorkerd } from "./workerd.js";
+import { bundledModules, cpuMilliseconds, residentBytes, startWorkerd } from "./workerd.js";
 import type { WorkerFiles } from "./workerd.js";
 
 const KV_READER = join(PROJECT_ROOT, "bench", "kv-reader.js");
@@ -17,6 +17,8 @@ export interface FirstRequest {
   milliseconds: number;
   /** CPU milliseconds of the process meanwhile. */
   cpu: number;
+  /** Of the process, after the answer. */
+  residentBytes: number;
 }
 
 /** Neighbours in time. */
@@ -43,7 +45,7 @@ export async function compareColdStarts(
   return results.slice(1);
 }
 
-async function firstRequest(worker: WorkerFiles): Promise<FirstRequest> {
+export async function firstRequest(worker: WorkerFiles): Promise<FirstRequest> {
   const server = await startWorkerd(worker);
   const cpuBefore = cpuMilliseconds(server.pid);
   const started = performance.now();
@@ -55,7 +57,8 @@ async function firstRequest(worker: WorkerFiles): Promise<FirstRequest> {
   await response.arrayBuffer();
   const milliseconds = performance.now() - started;
   const cpu = cpuMilliseconds(server.pid) - cpuBefore;
+  const memory = residentBytes(server.pid);
   await server.stop();
   if (response.status !== 200) throw new Error(`the first answer was ${response.status}`);
-  return { milliseconds, cpu };
+  return { milliseconds, cpu, residentBytes: memory };
 }

@@ -8,10 +8,12 @@ export interface Row {
   spread: string;
 }
 
-export function table(rows: Row[]): string {
-  const head = "| work | measured | ceiling | ratio | lowest to highest |\n|---|---|---|---|---|";
+const COLUMNS = ["work", "measured", "ceiling", "ratio", "lowest to highest"];
+
+export function table(rows: Row[], columns = COLUMNS): string {
   return [
-    head,
+    `| ${columns.join(" | ")} |`,
+    `|${"---|".repeat(columns.length)}`,
     ...rows.map(
       ({ work, measured, ceiling, ratio, spread }) =>
         `| ${[work, measured, ceiling, ratio, spread].join(" | ")} |`,
@@ -23,6 +25,11 @@ export function median(values: number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = sorted.length >> 1;
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}
+
+/** What disturbs a measurement makes it larger: the calm quarter of them says most. */
+export function calmQuarter(values: number[]): number {
+  return median([...values].sort((a, b) => a - b).slice(0, Math.ceil(values.length / 4)));
 }
 
 export function spread(ratios: number[]): string {

@@ -39,6 +39,12 @@ const WASM_OPT_FEATURES = [
   "multivalue",
 ];
 
+/**
+ * Engines compile a function when it is first called. Without a bound wasm-opt puts functions that are called in one place
+ * there, however long they are, and a model's first answer then waits until the code of all others is compiled.
+ */
+const MAX_INLINED_SIZE = 50;
+
 interface RustToolchain {
   environment: NodeJS.ProcessEnv;
   wasmPackArguments: string[];
@@ -97,6 +103,7 @@ function build(): void {
     [
       findWasmOpt(),
       "-O3",
+      `--one-caller-inline-max-function-size=${MAX_INLINED_SIZE}`,
       ...WASM_OPT_FEATURES.map((feature) => `--enable-${feature}`),
       join(BUILD_FOLDER, WASM_FILE),
       "-o",

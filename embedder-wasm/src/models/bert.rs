@@ -132,12 +132,14 @@ struct Activations {
 
 impl Bert {
     /// Refuses a head that no model can be made of.
+    #[inline(never)]
     pub fn check_head(head: &Head) -> Result<(), WeightsError> {
         let config = Config::from_head(head)?;
         config.info(head).map(|_| ())
     }
 
     /// Keeps the matrices and the word table as they lie in the file.
+    #[inline(never)]
     pub fn from_file(file: WeightsFile) -> Result<Self, WeightsError> {
         let config = Config::from_head(&file.head)?;
         let info = config.info(&file.head)?;
@@ -173,6 +175,7 @@ impl Bert {
         self.work((text.len() + 2).min(self.config.max_seq_len))
     }
 
+    #[inline(never)]
     pub fn embed(&self, text: &str, scratch: &mut Scratch, embedding: &mut [f32]) -> TokenCount {
         let Config {
             max_seq_len,

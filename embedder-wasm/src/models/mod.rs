@@ -19,7 +19,8 @@ use bert::Bert;
 use piece_table::PieceTable;
 use static_table::StaticTable;
 
-/// A loaded model. It does not change: what is scratch memory is passed in.
+/// A loaded model. It does not change: what is scratch memory is passed in. What an architecture does is never inlined
+/// here: engines compile a function when it is first called, and no model's first answer waits for another one's code.
 pub enum Model {
     /// A table of rows, one or two for each word.
     Static(StaticTable),

@@ -45,12 +45,14 @@ pub struct Scratch {
 
 impl PieceTable {
     /// Refuses a head that no such model can be made of.
+    #[inline(never)]
     pub fn check_head(head: &Head) -> Result<(), WeightsError> {
         let config = Config::from_head(head)?;
         config.info(head).map(|_| ())
     }
 
     /// Reads the table in place.
+    #[inline(never)]
     pub fn from_file(file: WeightsFile) -> Result<Self, WeightsError> {
         let config = Config::from_head(&file.head)?;
         let info = config.info(&file.head)?;
@@ -88,6 +90,7 @@ impl PieceTable {
     }
 
     /// See `Model::embed`.
+    #[inline(never)]
     pub fn embed(&self, text: &str, scratch: &mut Scratch, embedding: &mut [f32]) -> TokenCount {
         let Config {
             table,

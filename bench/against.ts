@@ -1,0 +1,152 @@
+// This Worker beside that of another commit, with the same weights: `npm run bench:against -- <commit>`.
+//
+// Both answer the same requests in turn, in short rounds. A figure is the median of the calmest quarter of the rounds, and
+// a row's ratio that of the two figures: above 1 this Worker needs more. The last column has the rounds' own ratios.
+// Uncommitted changes are measured as they lie there.
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { bundle } from "../scripts/lib/bundle.js";
+import { PROJECT_ROOT, runAsCommand, SHIPPED_WEIGHTS, UserError } from "../scripts/lib/project.js";
+import { runWrangler } from "../scripts/lib/wrangler.js";
+import { firstRequest, type FirstRequest } from "./cold-start.js";
+import { checkForWrk } from "./load.js";
+import { calmQuarter, count, ratio, spread, table, type Row } from "./numbers.js";
+import { alternate } from "./rounds.js";
+import { makeTexts } from "./texts.js";
+import { bundledModules, residentBytes, startWorkerd, type WorkerFiles } from "./workerd.js";
+
+const WORDS_OF_A_SHORT_TEXT = 8;
+const WORKLOADS = [
+  { name: "one short text, base64", texts: 1, words: WORDS_OF_A_SHORT_TEXT, format: "base64" },
+  { name: "one short text, float", texts: 1, words: WORDS_OF_A_SHORT_TEXT, format: "float" },
+  { name: "100 short texts, base64", texts: 100, words: WORDS_OF_A_SHORT_TEXT, format: "base64" },
+  { name: "100 short texts, float", texts: 100, words: WORDS_OF_A_SHORT_TEXT, format: "float" },
+  { name: "one text of 250 words, base64", texts: 1, words: 250, format: "base64" },
+  { name: "2048 short texts, base64", texts: 2048, words: WORDS_OF_A_SHORT_TEXT, format: "base64" },
+];
+const CONNECTIONS = 16;
+/** Where requests take long: a round must see many of them answered. */
+const CONNECTIONS_OF_LARGE_REQUESTS = 4;
+
+void runAsCommand(import.meta.url, main);
+
+async function main(): Promise<void> {
+  const { values, positionals } = parseArgs({
+    options: {
+      weights: { type: "string", default: SHIPPED_WEIGHTS },
+      rounds: { type: "string", default: "15" },
+      "cold-starts": { type: "string", default: "30" },
+    },
+    allowPositionals: true,
+  });
+  const [commit] = positionals;
+  if (commit === undefined || positionals.length > 1)
+    throw new UserError("the commit to compare with is missing: npm run bench:against -- <commit>");
+  checkForWrk();
+  const folder = mkdtempSync(join(tmpdir(), "embeddings-worker-against-"));
+  const other = join(folder, "other");
+  try {
+    symlinkSync(resolve(values.weights), join(folder, "model-weights"));
+    execFileSync("git", ["worktree", "add", "--quiet", "--detach", other, commit], { cwd: PROJECT_ROOT });
+    const workers = [await bundle(), await bundleIn(other)].map((worker) => ({
+      modules: bundledModules(worker),
+      kvFolder: folder,
+    }));
+    const rows: Row[] = [];
+    for (const workload of WORKLOADS)
+      rows.push(...(await compareSpeed(workers, workload, Number(values.rounds))));
+    rows.push(...(await compareFirstRequests(workers, Number(values["cold-starts"]))));
+    console.log(table(rows, ["work", "this Worker", commit, "ratio", "lowest to highest"]));
+  } finally {
+    execFileSync("git", ["worktree", "remove", "--force", other], { cwd: PROJECT_ROOT, stdio: "ignore" });
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** With this project's tools: what differs is the source. */
+async function bundleIn(projectFolder: string): Promise<string> {
+  symlinkSync(join(PROJECT_ROOT, "node_modules"), join(projectFolder, "node_modules"));
+  const output = join(projectFolder, "dist");
+  const result = await runWrangler(["deploy", "--cwd", projectFolder, "--dry-run", "--outdir", output]);
+  if (result.exitCode !== 0) throw new UserError(`that commit does not bundle:\n${result.output.trim()}`);
+  return join(output, "worker.js");
+}
+
+async function compareSpeed(
+  workers: WorkerFiles[],
+  { name, texts, words, format }: (typeof WORKLOADS)[number],
+  rounds: number,
+): Promise<Row[]> {
+  console.error(name);
+  const input = makeTexts(texts, words);
+  const body = JSON.stringify({
+    model: "text-embedding-3-small",
+    input: texts === 1 ? input[0] : input,
+    encoding_format: format,
+  });
+  const servers = await Promise.all(workers.map((worker) => startWorkerd(worker)));
+  const connections = texts > 1000 ? CONNECTIONS_OF_LARGE_REQUESTS : CONNECTIONS;
+  const [ours, theirs] = await alternate(servers, body, { seconds: 1, rounds, connections });
+  const memory = servers.map(({ pid }) => residentBytes(pid));
+  await Promise.all(servers.map((server) => server.stop()));
+  const microseconds = ours!.map((round, i) => [round.cpuMicroseconds, theirs![i]!.cpuMicroseconds]);
+  return [
+    compared(`${name}, CPU`, microseconds, (value) => `${count(value)} µs`),
+    compared(`${name}, memory after the rounds`, [memory], megabytes),
+  ];
+}
+
+async function compareFirstRequests(workers: WorkerFiles[], times: number): Promise<Row[]> {
+  console.error("first requests");
+  const pairs: FirstRequest[][] = [];
+  for (let i = 0; i <= times; i++) {
+    const pair: FirstRequest[] = [];
+    for (const worker of workers) pair.push(await firstRequest(worker));
+    pairs.push(pair);
+  }
+  // The first one brings the file into the page cache.
+  const counted = pairs.slice(1);
+  const of = (measure: (request: FirstRequest) => number): number[][] =>
+    counted.map((pair) => pair.map(measure));
+  return [
+    compared(
+      "first request of an isolate",
+      of(({ milliseconds }) => milliseconds),
+      tenths,
+    ),
+    compared(
+      "first request of an isolate, CPU",
+      of(({ cpu }) => cpu),
+      tenths,
+    ),
+    compared(
+      "memory after the first request",
+      of(({ residentBytes }) => residentBytes),
+      megabytes,
+    ),
+  ];
+}
+
+/** `pairs`, `[rounds, 2]`: ours and theirs. */
+function compared(work: string, pairs: number[][], show: (value: number) => string): Row {
+  const [ours, theirs] = [0, 1].map((side) => calmQuarter(pairs.map((pair) => pair[side]!)));
+  const ratios = pairs.map(([own, other]) => own! / other!);
+  return {
+    work,
+    measured: show(ours!),
+    ceiling: show(theirs!),
+    ratio: ratio(ours! / theirs!),
+    spread: spread(ratios),
+  };
+}
+
+function tenths(milliseconds: number): string {
+  return `${milliseconds.toFixed(1)} ms`;
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(1)} MB`;
+}
