@@ -20,18 +20,23 @@ const LEXICAL_WORDS: usize = 8192;
 /// A stem is written to one place in each of these equal blocks of the sketch.
 pub const SKETCH_BLOCKS: usize = 4;
 
+/// The norm of a sketch that has one stem, once, of the largest idf: 255 at four places.
+const RAREST_STEM_NORM: f32 = 510.0;
+
 /// What a file says about a model's lexical part.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LexicalPart {
     pub dimensions: usize,
     /// Its length where the semantic part has 1.
     pub weight: f32,
+    /// Whether texts with many rare words have less of it.
+    pub is_damped: bool,
     /// U8 `[n]`: how rare a stem is. A range of the file's bytes.
     pub idf: Range<usize>,
 }
 
 impl LexicalPart {
-    /// Reads `lexical_dim`, `lexical_weight` and the tensor `idf`, which must be there.
+    /// Reads `lexical_dim`, `lexical_weight`, `lexical_damping` and the tensor `idf`; all but the damping must be there.
     pub fn from_head(head: &Head) -> Result<Self, WeightsError> {
         let dimensions = match head.metadata.text("lexical_dim")?.parse::<usize>() {
             Ok(dimensions)
@@ -51,6 +56,15 @@ impl LexicalPart {
             0.0..=MAX_LEXICAL_WEIGHT,
             &format!("a number from 0 to {MAX_LEXICAL_WEIGHT}"),
         )?;
+        let is_damped = match head.metadata.optional_text("lexical_damping")? {
+            None => false,
+            Some("root") => true,
+            Some(_) => {
+                return head
+                    .metadata
+                    .wrong("lexical_damping", "\"root\", or nothing");
+            }
+        };
         let idf = head.needed_tensor("idf")?;
         if idf.dtype != Dtype::U8 || idf.shape.len() != 1 || idf.shape[0] == 0 {
             return refused(format!(
@@ -61,6 +75,7 @@ impl LexicalPart {
         Ok(Self {
             dimensions,
             weight,
+            is_damped,
             idf: idf.range.clone(),
         })
     }
@@ -88,18 +103,28 @@ impl LexicalPart {
         let (semantic, lexical) = embedding.split_at_mut(semantic_dimensions);
         let semantic_inverse = inverse(norm_in_lanes(semantic));
         let wanted = lexical.len();
-        let lexical_inverse = if wanted == self.dimensions {
+        let norm = if wanted == self.dimensions {
             write(&mut sketch.stem_hashes, idf, lexical);
-            inverse(norm_in_lanes(lexical))
+            norm_in_lanes(lexical)
         } else {
             sketch.whole.resize(self.dimensions, 0.0);
             write(&mut sketch.stem_hashes, idf, &mut sketch.whole);
             lexical.copy_from_slice(&sketch.whole[..wanted]);
-            inverse(norm_in_lanes(&sketch.whole))
+            norm_in_lanes(&sketch.whole)
         };
         scale(semantic, semantic_inverse);
-        scale(lexical, self.weight * lexical_inverse);
+        scale(lexical, self.weight_of(norm) * inverse(norm));
         scale(embedding, inverse(norm_in_lanes(embedding)));
+    }
+
+    /// Of a sketch with this norm. A long text shares rare words with many others; its few words are what a short one
+    /// has to be found by. Measured: see docs/importing.md.
+    fn weight_of(&self, norm: f32) -> f32 {
+        if self.is_damped {
+            self.weight / (norm / RAREST_STEM_NORM).max(1.0).sqrt()
+        } else {
+            self.weight
+        }
     }
 }
 
@@ -197,6 +222,22 @@ mod tests {
             expected[24 + 2],
         ) = (-10.0, 10.0, -10.0, 10.0);
         assert_eq!(values, expected);
+    }
+
+    #[test]
+    fn damping_divides_the_weight_by_the_root_of_how_many_of_the_rarest_stem_the_norm_is() {
+        let mut part = LexicalPart {
+            dimensions: 640,
+            weight: 0.5,
+            is_damped: false,
+            idf: 0..1,
+        };
+        assert_eq!(part.weight_of(2040.0), 0.5);
+        part.is_damped = true;
+        assert_eq!(
+            [0.0, 255.0, 510.0, 2040.0].map(|norm| part.weight_of(norm)),
+            [0.5, 0.5, 0.5, 0.25]
+        );
     }
 
     #[test]

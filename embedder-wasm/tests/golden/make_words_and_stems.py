@@ -97,12 +97,13 @@ def normalised(vector):
     return vector / norm if norm > 0 else vector
 
 
-def embed(text, model, dimensions):
+def embed(text, model, dimensions, is_damped=False):
     ids, lexical = read(text, model)
     semantic = sum((model["table"][i] for i in ids), np.zeros(DIM))
     if dimensions <= DIM:
         return ids, normalised(semantic[:dimensions])
-    whole = np.concatenate([normalised(semantic), LEXICAL_WEIGHT * normalised(lexical)])
+    weight = LEXICAL_WEIGHT / (math.sqrt(max(1, np.linalg.norm(lexical) / 510)) if is_damped else 1)
+    whole = np.concatenate([normalised(semantic), weight * normalised(lexical)])
     return ids, normalised(whole[:dimensions])
 
 
@@ -148,8 +149,14 @@ def main():
             for dimensions in (DIM + LEXICAL_DIM, DIM + 5, DIM, 3):
                 ids, vector = embed(text, model, dimensions)
                 line = {"text": text, "words": len(list(words_and_stems(text))), "dimensions": dimensions,
-                        "token_ids": [int(i) for i in ids], "embedding": [round(float(v), 8) for v in vector]}
+                        "token_ids": [int(i) for i in ids], "embedding": rounded(vector)}
+                if dimensions > DIM:
+                    line["damped"] = rounded(embed(text, model, dimensions, is_damped=True)[1])
                 file.write(json.dumps(line, ensure_ascii=True) + "\n")
+
+
+def rounded(vector):
+    return [round(float(value), 8) for value in vector]
 
 
 main()

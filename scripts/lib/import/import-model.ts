@@ -68,7 +68,11 @@ export async function importModel(source: ModelSource, options: ImportOptions): 
       name,
       ...model.metadata,
       normalize: String(model.normalize || lexical !== undefined),
-      ...(lexical && { lexical_dim: String(lexical.dimensions), lexical_weight: String(lexical.weight) }),
+      ...(lexical && {
+        lexical_dim: String(lexical.dimensions),
+        lexical_weight: String(lexical.weight),
+        lexical_damping: "root",
+      }),
       ...(lexical &&
         name !== source.name && { aliases: JSON.stringify({ [source.name]: model.dimensions }) }),
       ...(prompts.query !== undefined && { query_prompt: prompts.query }),
