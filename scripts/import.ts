@@ -12,7 +12,8 @@ import { folderSource, type ModelSource } from "./lib/import/source.js";
 import { PROJECT_ROOT, runAsCommand, SHIPPED_WEIGHTS, UserError } from "./lib/project.js";
 import { checkedWeights, partsOf, weightsVersion } from "./lib/weights.js";
 
-const USAGE = `npm run import -- FOLDER | OWNER/NAME [--out FILE] [--lexical WEIGHT | --no-lexical] [--name NAME]
+const USAGE = `npm run import -- FOLDER | OWNER/NAME [--out FILE] [--name NAME]
+    [--lexical WEIGHT] [--lexical-damping] | [--no-lexical]
     [--revision REVISION] [--query-prompt TEXT] [--document-prompt TEXT]
     [--calibrate FILE]`;
 /** Where imported models go when nothing else is said; ignored by git. */
@@ -66,6 +67,7 @@ function parseFlags(args: string[]): {
     options: {
       out: { type: "string" },
       lexical: { type: "string" },
+      "lexical-damping": { type: "boolean", default: false },
       "no-lexical": { type: "boolean", default: false },
       name: { type: "string" },
       revision: { type: "string" },
@@ -83,12 +85,16 @@ function parseFlags(args: string[]): {
   if (values.lexical !== undefined && values["no-lexical"]) {
     throw new UserError("--lexical and --no-lexical exclude each other");
   }
+  if (values["lexical-damping"] && values["no-lexical"]) {
+    throw new UserError("--lexical-damping and --no-lexical exclude each other");
+  }
   return {
     model,
     out: values.out,
     revision: values.revision,
     options: {
       lexical: values["no-lexical"] ? "none" : lexicalWeight(values.lexical),
+      isLexicalDamped: values["lexical-damping"],
       lexicalFrom: SHIPPED_WEIGHTS,
       name: values.name,
       prompts: { query: values["query-prompt"], document: values["document-prompt"] },

@@ -36,6 +36,8 @@ export interface Imported {
 export interface ImportOptions {
   /** The weight of the lexical part; "default" by the model's kind, "none" without. */
   lexical: number | "default" | "none";
+  /** Whether texts with many rare words have less of it. */
+  isLexicalDamped: boolean;
   /** The weights file whose lexical part is taken over. */
   lexicalFrom: string;
   name: string | undefined;
@@ -71,7 +73,7 @@ export async function importModel(source: ModelSource, options: ImportOptions): 
       ...(lexical && {
         lexical_dim: String(lexical.dimensions),
         lexical_weight: String(lexical.weight),
-        lexical_damping: "root",
+        ...(lexical.isDamped && { lexical_damping: "root" }),
       }),
       ...(lexical &&
         name !== source.name && { aliases: JSON.stringify({ [source.name]: model.dimensions }) }),
@@ -88,7 +90,7 @@ export async function importModel(source: ModelSource, options: ImportOptions): 
     );
   }
   const parts = lexical
-    ? ` (${model.dimensions} and ${lexical.dimensions} lexical, weight ${lexical.weight})`
+    ? ` (${model.dimensions} and ${lexical.dimensions} lexical, weight ${lexical.weight}${lexical.isDamped ? ", damped" : ""})`
     : "";
   return { name, bytes, description: `${model.description}; ${dimensions} dimensions${parts}` };
 }
@@ -126,10 +128,10 @@ async function readModel(source: ModelSource, { calibrationTexts, note }: Import
   }
 }
 
-function lexicalPart(model: Imported, { lexical, lexicalFrom }: ImportOptions) {
+function lexicalPart(model: Imported, { lexical, isLexicalDamped, lexicalFrom }: ImportOptions) {
   if (lexical === "none") return undefined;
   const weight = lexical === "default" ? LEXICAL_WEIGHTS[model.pooling] : lexical;
-  return { ...readLexicalPart(lexicalFrom), weight };
+  return { ...readLexicalPart(lexicalFrom), weight, isDamped: isLexicalDamped };
 }
 
 async function sha256Of(path: string): Promise<string> {

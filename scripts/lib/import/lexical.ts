@@ -1,19 +1,14 @@
 // The lexical part that can stand behind any model's own dimensions: how rare stems are, from the shipped static model.
-// docs/importing.md has the measurements behind its form.
 import { closeSync, openSync, readSync } from "node:fs";
 import { UserError } from "../project.js";
 import { bytesTensor, type WeightsTensor } from "./weights-file.js";
-
-/** Beside a model that knows words in context the rarest words count less than beside the static one. */
-const RARITY_EXPONENT = 0.7;
-const LARGEST_IDF = 255;
 
 export interface LexicalPart {
   dimensions: number;
   idf: WeightsTensor;
 }
 
-/** Made of the tensor `idf` and `lexical_dim` of a weights file in the extended container. */
+/** Reads tensor `idf` and `lexical_dim` of a weights file in the extended container. */
 export function readLexicalPart(weightsPath: string): LexicalPart {
   const descriptor = openSync(weightsPath, "r");
   try {
@@ -27,10 +22,7 @@ export function readLexicalPart(weightsPath: string): LexicalPart {
     }
     const [begin, end] = header.idf.data_offsets;
     const idf = readAt(descriptor, 8 + headerBytes + begin, end - begin);
-    const softened = idf.map((value) =>
-      Math.round(LARGEST_IDF * (value / LARGEST_IDF) ** RARITY_EXPONENT),
-    );
-    return { dimensions: Number(header.__metadata__.lexical_dim), idf: bytesTensor("idf", softened) };
+    return { dimensions: Number(header.__metadata__.lexical_dim), idf: bytesTensor("idf", idf) };
   } finally {
     closeSync(descriptor);
   }

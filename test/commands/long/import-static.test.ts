@@ -38,6 +38,7 @@ async function imported(files: Files) {
   try {
     const file = await importModel(folderSource(folder), {
       lexical: "none",
+      isLexicalDamped: false,
       lexicalFrom: SHIPPED_WEIGHTS,
       name: undefined,
       prompts: { query: undefined, document: undefined },

@@ -6,6 +6,7 @@ import { describe, it, test } from "node:test";
 import { importModel, type ImportOptions } from "../../../scripts/lib/import/import-model.js";
 import { folderSource } from "../../../scripts/lib/import/source.js";
 import { SHIPPED_WEIGHTS, UserError } from "../../../scripts/lib/project.js";
+import { checkedWeights } from "../../../scripts/lib/weights.js";
 import {
   bertFiles,
   bertTensors,
@@ -28,6 +29,7 @@ async function imported(files: Files, options: Partial<ImportOptions> = {}, name
   try {
     const file = await importModel(folderSource(folder), {
       lexical: "none",
+      isLexicalDamped: false,
       lexicalFrom: SHIPPED_WEIGHTS,
       name: undefined,
       prompts: { query: undefined, document: undefined },
@@ -320,6 +322,17 @@ describe("the lexical part", () => {
     assert.equal((await imported(files, { lexical: "default" })).metadata["lexical_weight"], "0.3");
     const { metadata } = await imported(files, { lexical: 0.75, name: "mine" });
     assert.deepEqual([metadata["lexical_weight"], metadata["name"]], ["0.75", "mine"]);
+    assert.equal(metadata["lexical_damping"], undefined);
+  });
+
+  test("is damped where that was asked for, and the Worker's reader takes it", async () => {
+    const { bytes, metadata, description } = await imported(bertFiles(), {
+      lexical: 0.5,
+      isLexicalDamped: true,
+    });
+    assert.equal(metadata["lexical_damping"], "root");
+    assert.match(description, /weight 0\.5, damped\)$/);
+    assert.equal(checkedWeights(bytes, "the file").info.dimensions, 656);
   });
 
   test("makes embeddings normalised where the model's own are not, and a note says so", async () => {
