@@ -1,6 +1,6 @@
 /**
  * The OpenAI Embeddings API on Cloudflare Workers. Read from top to bottom, this file is the story of a request:
- * bindings, fetch and routes, keys, the handlers, answers. What they are made of lies in worker/.
+ * bindings, fetch and routes, the handlers, answers. What they are made of lies in worker/.
  */
 import { startEmbedder } from "./embedder-wasm/embedder";
 import embedderModule from "./embedder-wasm/pkg/embedder_wasm_bg.wasm";
@@ -8,12 +8,13 @@ import openApi from "./openapi.json";
 import { drain, MAX_BODY_BYTES, readBody } from "./worker/body";
 import { modelNamed, type ServedModel } from "./worker/catalogue";
 import { ClientLeft, embedAsJson } from "./worker/embed";
-import { ApiError, ERRORS, quoted } from "./worker/errors";
+import { ApiError, asApiError, ERRORS, quoted } from "./worker/errors";
+import { authenticate, checkRateLimit } from "./worker/keys";
 import { log } from "./worker/log";
 import { defaultVersion, knownModels, loadModel, servedModels, type ModelBindings } from "./worker/models";
 import { checkContentType, isText, MAX_TEXTS, parseEmbeddingsRequest, parseJson } from "./worker/request";
 import { textsOfInput } from "./worker/token-ids";
-import { canonicalUrl, hintFor } from "./worker/unknown-url";
+import { canonicalUrl, decoded, hintFor } from "./worker/unknown-url";
 
 export { Embeddings } from "./worker/service-binding";
 
@@ -25,9 +26,7 @@ export interface Env extends ModelBindings {
   RATE_LIMITER?: RateLimit;
 }
 
-/** The period of Cloudflare's rate limit binding, which does not say when it will allow more. */
-const RETRY_RATE_LIMIT_SECONDS = 10;
-/** Nobody reads it; nginx's number for this. */
+/** For Cloudflare's log, since the client is gone: nginx's number for this. */
 const STATUS_CLIENT_LEFT = 499;
 const PREFLIGHT_CACHE_SECONDS = 86_400;
 
@@ -42,7 +41,7 @@ interface Context {
   /** For the log line of a failed request: sizes alone, never a text or a key. */
   sizes: { bytes: number; inputs: number; tokens: number };
   /** Of the path, where it names a model: Azure's do. */
-  modelInPath?: string;
+  modelInPath?: string | undefined;
   /** Which model answers, where one does. */
   served?: ServedModel;
 }
@@ -50,16 +49,21 @@ interface Context {
 interface Route {
   method: "GET" | "POST";
   /** Asks for a key, where keys are set, and counts towards the rate limit. */
-  api: boolean;
+  isGuarded: boolean;
   handle: (context: Context, path: string) => Response | Promise<Response>;
 }
 
+/** What comes before a model's name in a path. */
+const MODEL_PREFIX = "/v1/models/";
+const MODEL_ROUTE = `${MODEL_PREFIX}{model}`;
+
 const ROUTES: Record<string, Route> = {
-  "/v1/embeddings": { method: "POST", api: true, handle: createEmbeddings },
-  "/v1/models": { method: "GET", api: true, handle: listModels },
-  "/health": { method: "GET", api: false, handle: reportHealth },
-  "/openapi.json": { method: "GET", api: false, handle: describeApi },
-  "/": { method: "GET", api: false, handle: serveAsset },
+  "/v1/embeddings": { method: "POST", isGuarded: true, handle: createEmbeddings },
+  "/v1/models": { method: "GET", isGuarded: true, handle: listModels },
+  [MODEL_ROUTE]: { method: "GET", isGuarded: true, handle: retrieveModel },
+  "/health": { method: "GET", isGuarded: false, handle: reportHealth },
+  "/openapi.json": { method: "GET", isGuarded: false, handle: describeApi },
+  "/": { method: "GET", isGuarded: false, handle: serveAsset },
 };
 
 export default {
@@ -88,9 +92,9 @@ function newRequestId(): string {
   return `req_${isolateId}${(requestCount++).toString(16).padStart(12, "0")}`;
 }
 
-/** Cloudflare sees to the host; where workerd runs alone, anything may stand there. */
+/** On Cloudflare the host is this Worker's own; where workerd runs alone, the client's Host header may be anything. */
 function readPath({ url }: Request): string {
-  // A plain one is read without `new URL`, which takes a tenth of the time of a short request.
+  // A plain one, with a port below 60000, is read without `new URL`, which takes a tenth of the time of a short request.
   const plainPath = /^https?:\/\/[\w.-]+(?::[1-5]?\d{1,4})?(\/[\w/-]*)$/.exec(url)?.[1];
   if (plainPath !== undefined) return plainPath;
   try {
@@ -106,7 +110,7 @@ async function answerRequest(context: Context): Promise<Response> {
   if (request.method === "OPTIONS") return preflight(context);
   const { route, path, modelInPath } = findRoute(sentPath);
   if (route === undefined) return serveAsset(context, sentPath);
-  if (modelInPath !== undefined) context.modelInPath = modelInPath;
+  context.modelInPath = modelInPath;
   const methods = route.method === "GET" ? ["GET", "HEAD"] : [route.method];
   if (!methods.includes(request.method)) {
     throw new ApiError(
@@ -116,25 +120,25 @@ async function answerRequest(context: Context): Promise<Response> {
       { allow: [...methods, "OPTIONS"].join(", ") },
     );
   }
-  if (route.api) {
-    const key = authenticate(request, env);
-    // By the key, which is verified, where there are keys: a made-up one does not evade the limit.
-    if (env.RATE_LIMITER)
-      await checkRateLimit(env.RATE_LIMITER, key ?? `address:${request.headers.get("cf-connecting-ip")}`);
+  if (route.isGuarded) {
+    const key = authenticate(request.headers, env.API_KEY);
+    if (env.RATE_LIMITER) await checkRateLimit(env.RATE_LIMITER, request.headers, key);
   }
   return route.handle(context, path);
 }
 
-function findRoute(path: string): { route: Route | undefined; path: string; modelInPath?: string } {
+interface Found {
+  route: Route | undefined;
+  path: string;
+  modelInPath?: string | undefined;
+}
+
+function findRoute(path: string): Found {
   const route = ROUTES[path];
   if (route !== undefined) return { route, path };
   const { model: modelInPath, ...canonical } = canonicalUrl(path);
-  const isModel = canonical.path.startsWith("/v1/models/");
-  return {
-    route: ROUTES[canonical.path] ?? (isModel ? MODEL_ROUTE : undefined),
-    path: canonical.path,
-    ...(modelInPath !== undefined && { modelInPath }),
-  };
+  const isModel = canonical.path.startsWith(MODEL_PREFIX);
+  return { route: ROUTES[isModel ? MODEL_ROUTE : canonical.path], path: canonical.path, modelInPath };
 }
 
 async function refuse(context: Context, error: unknown): Promise<Response> {
@@ -143,8 +147,7 @@ async function refuse(context: Context, error: unknown): Promise<Response> {
     log({ event: "client_left", request_id: requestId });
     return new Response(null, { status: STATUS_CLIENT_LEFT });
   }
-  const failure =
-    error instanceof ApiError ? error : new ApiError("internal_error", "Something went wrong here.");
+  const failure = asApiError(error);
   // The client reads an answer only when its upload has an end.
   if (request.body !== null && !request.bodyUsed) await drain(request.body.getReader());
   const { code, message, param, headers } = failure;
@@ -162,61 +165,6 @@ async function refuse(context: Context, error: unknown): Promise<Response> {
     { error: { message: message.toWellFormed(), type, param, code } },
     status,
     headers,
-  );
-}
-
-// ------------------------------------------------------------------------------------ keys and rate limit
-
-const utf8Encoder = new TextEncoder();
-const KEY_FORMS = "'Authorization: Bearer <key>', 'api-key: <key>' or 'x-api-key: <key>'";
-
-/** Returns which key was sent, or undefined where there are none. */
-function authenticate(request: Request, env: Env): string | undefined {
-  if (!env.API_KEY) return undefined;
-  // A secret of commas alone lets nobody in, rather than everybody.
-  const keys = env.API_KEY.split(",")
-    .map((key) => key.trim())
-    .filter((key) => key !== "");
-  const sentKeys = keysIn(request.headers).map((key) => utf8Encoder.encode(key));
-  if (sentKeys.length === 0) throw invalidApiKey(`No API key was sent: expected the header ${KEY_FORMS}.`);
-  // Every key is compared, to its end, so that the time taken tells nothing.
-  const matches = keys.map((key) => {
-    const expected = utf8Encoder.encode(key);
-    return sentKeys.map((sent) => equalInConstantTime(sent, expected)).includes(true);
-  });
-  const index = matches.indexOf(true);
-  if (index === -1)
-    throw invalidApiKey(`The API key is wrong: expected one of this endpoint's keys in ${KEY_FORMS}.`);
-  return `key:${index}`;
-}
-
-/** OpenAI's clients send the first form, Azure's the second, Anthropic's and others the third. */
-function keysIn(headers: Headers): string[] {
-  const authorization = headers.get("authorization");
-  const bearer = authorization === null ? null : (/^Bearer +(.*)$/i.exec(authorization)?.[1] ?? "");
-  return [bearer, headers.get("api-key"), headers.get("x-api-key")]
-    .filter((key) => key !== null)
-    .map((key) => key.trim());
-}
-
-function equalInConstantTime(sent: Uint8Array, key: Uint8Array): boolean {
-  let difference = sent.byteLength ^ key.byteLength;
-  for (let i = 0; i < sent.byteLength; i++) difference |= sent[i]! ^ key[i % key.byteLength]!;
-  return difference === 0;
-}
-
-function invalidApiKey(message: string): ApiError {
-  return new ApiError("invalid_api_key", message, null, { "www-authenticate": "Bearer" });
-}
-
-async function checkRateLimit(limiter: RateLimit, client: string): Promise<void> {
-  const { success } = await limiter.limit({ key: client });
-  if (success) return;
-  throw new ApiError(
-    "rate_limit_exceeded",
-    `Too many requests: this endpoint's rate limit is reached. Try again in ${RETRY_RATE_LIMIT_SECONDS} seconds.`,
-    null,
-    { "retry-after": String(RETRY_RATE_LIMIT_SECONDS) },
   );
 }
 
@@ -255,10 +203,8 @@ async function listModels(context: Context): Promise<Response> {
   return respondJson(context, { object: "list", data: models.map(describeModel) });
 }
 
-const MODEL_ROUTE: Route = { method: "GET", api: true, handle: retrieveModel };
-
 async function retrieveModel(context: Context, path: string): Promise<Response> {
-  const id = decodePath(path.slice("/v1/models/".length));
+  const id = decoded(path.slice(MODEL_PREFIX.length));
   const models = await servedModels(context.env, context.ctx);
   const model = modelNamed(models, id);
   if (model === undefined) {
@@ -290,7 +236,7 @@ function describeModel(model: ServedModel): object {
   };
 }
 
-/** Whether the default model can be loaded is known when it is. */
+/** Loads the default model: the answer is 200 where it can be used. */
 async function reportHealth(context: Context): Promise<Response> {
   const { env, ctx } = context;
   const [model] = await servedModels(env, ctx);
@@ -322,6 +268,7 @@ async function describeApi(context: Context): Promise<Response> {
   });
 }
 
+/** The page with its files; every path that is neither a route nor a file ends here as well, with a 404. */
 async function serveAsset(context: Context, path: string): Promise<Response> {
   const { request, env } = context;
   const asset = ["GET", "HEAD"].includes(request.method) ? await env.ASSETS?.fetch(request) : undefined;
@@ -360,7 +307,7 @@ function respondJson(
 const EXPOSED_HEADERS =
   "x-request-id, x-model, x-model-version, x-truncated-inputs, x-empty-inputs, retry-after, www-authenticate, allow";
 
-/** Every answer is made here. Bytes are copied at once, as `new Response` does by its specification. */
+/** Every answer that a client sees is made here. Bytes are copied at once, as `new Response` does by its specification. */
 function respond(
   { request, requestId, env, served }: Context,
   body: BodyInit | null,
@@ -378,12 +325,4 @@ function respond(
       "access-control-expose-headers": EXPOSED_HEADERS,
     },
   });
-}
-
-function decodePath(path: string): string {
-  try {
-    return decodeURIComponent(path);
-  } catch {
-    return path;
-  }
 }

@@ -43,6 +43,11 @@ export class ApiError extends Error {
   }
 }
 
+/** What a client is told of a failure that nothing foresaw. */
+export function asApiError(error: unknown): ApiError {
+  return error instanceof ApiError ? error : new ApiError("internal_error", "Something went wrong here.");
+}
+
 export function modelUnavailable(reason: string): ApiError {
   return new ApiError("model_unavailable", `The model is not available. ${reason} Try again.`, null, {
     "retry-after": String(RETRY_UNAVAILABLE_SECONDS),

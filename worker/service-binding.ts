@@ -6,7 +6,7 @@ import { WorkerEntrypoint } from "cloudflare:workers";
 import { MAX_BODY_BYTES } from "./body";
 import { modelNamed } from "./catalogue";
 import { embedAsVectors, type TruncatedInput } from "./embed";
-import { ApiError, invalidType, type ErrorCode } from "./errors";
+import { ApiError, asApiError, invalidType, type ErrorCode } from "./errors";
 import { log } from "./log";
 import { servedModels, type ModelBindings } from "./models";
 import { parseDimensions, parseInputType, parseModel, parseTexts, type InputType } from "./request";
@@ -53,7 +53,7 @@ export class Embeddings extends WorkerEntrypoint<ModelBindings> {
     try {
       return await embedFor(this.env, this.ctx, { texts, field: "texts" }, options);
     } catch (error) {
-      const { code, message, param } = refusal(error);
+      const { code, message, param } = asApiError(error);
       return { error: { code, message, param } };
     }
   }
@@ -76,7 +76,7 @@ export class Embeddings extends WorkerEntrypoint<ModelBindings> {
         data: vectors.map((vector) => Array.from(vector)),
       };
     } catch (error) {
-      const { code, message } = refusal(error);
+      const { code, message } = asApiError(error);
       throw new Error(`${code}: ${message}`);
     }
   }
@@ -102,7 +102,7 @@ async function embedFor(
     return { vectors, model: served.name, version: served.version, ...summary };
   } catch (error) {
     const detail = error instanceof ApiError ? {} : { detail: String(error) };
-    log({ event: "call_failed", code: refusal(error).code, ...sizes, ...detail });
+    log({ event: "call_failed", code: asApiError(error).code, ...sizes, ...detail });
     throw error;
   }
 }
@@ -131,8 +131,4 @@ function checkLength(texts: string[], field: string): void {
     `'${field}' may have at most ${MAX_BODY_BYTES} characters altogether; got ${characters}.`,
     field,
   );
-}
-
-function refusal(error: unknown): ApiError {
-  return error instanceof ApiError ? error : new ApiError("internal_error", "Something went wrong here.");
 }

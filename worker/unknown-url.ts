@@ -117,7 +117,8 @@ function withoutV1(base: string): string {
   return base.slice(0, -"/v1".length);
 }
 
-function decoded(segment: string): string {
+/** As it is where it cannot be decoded. */
+export function decoded(segment: string): string {
   try {
     return decodeURIComponent(segment);
   } catch {
