@@ -31,7 +31,7 @@ export interface Embedded {
   tokens: number;
   /** The texts that were longer than the model reads. */
   truncated: TruncatedInput[];
-  /** The indexes of the texts without a word, whose vectors are zero. */
+  /** The indexes of the texts whose vectors are zero: in which a static model finds no word. */
   empty: number[];
 }
 
