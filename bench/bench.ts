@@ -9,14 +9,14 @@ import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { bundle } from "../scripts/lib/bundle.js";
 import { PROJECT_ROOT, runAsCommand, SHIPPED_WEIGHTS } from "../scripts/lib/project.js";
-import { catalogueOf, immutableKey, readWeights } from "../scripts/lib/weights.js";
 import { compareColdStarts, type ColdStart } from "./cold-start.js";
 import { compareEmbedders, type EmbedderRows } from "./embedder.js";
 import { checkForWrk, sendLoad } from "./load.js";
 import { count, median, ratio, spread, table, type Row } from "./numbers.js";
-import { compareWithPeers, PEERS_OF_STATIC, PEERS_OF_TRANSFORMER } from "./peers.js";
+import { compareWithPeers, PEERS_OF_STATIC } from "./peers.js";
 import { alternate, speed } from "./rounds.js";
 import { makeEnglishTexts, makeTexts } from "./texts.js";
+import { transformerRows } from "./transformer.js";
 import { bundledModules, residentBytes, startWorkerd, type RunningServer } from "./workerd.js";
 
 const CONSTANT_WORKER = join(PROJECT_ROOT, "bench", "constant-worker.js");
@@ -30,9 +30,10 @@ interface Settings {
   rounds: number;
   seconds: number;
   coldStarts: number;
+  longRequests: number;
 }
-const FULL: Settings = { rounds: 7, seconds: 1, coldStarts: 15 };
-const QUICK: Settings = { rounds: 1, seconds: 1, coldStarts: 3 };
+const FULL: Settings = { rounds: 7, seconds: 1, coldStarts: 15, longRequests: 1000 };
+const QUICK: Settings = { rounds: 1, seconds: 1, coldStarts: 3, longRequests: 10 };
 
 interface Workload {
   name: string;
@@ -62,21 +63,6 @@ const PEER_WORKLOADS = [
     name: "100 short English texts, base64",
     texts: makeEnglishTexts(100, WORDS_OF_A_SHORT_TEXT),
     base64: true,
-  },
-];
-
-const TRANSFORMER_FILE = join(PROJECT_ROOT, "model", "embeddings-worker-minilm.bin");
-const TRANSFORMER = "all-MiniLM-L6-v2";
-const WORDS_OF_256_TOKENS = 254;
-/** Everyday words are one token each, and two tokens are special: 12, 100 x 12 and 256. */
-const TRANSFORMER_WORKLOADS = [
-  { name: "one text of 12 tokens", texts: makeEnglishTexts(1, 10), base64: true },
-  { name: "100 texts of 12 tokens", texts: makeEnglishTexts(100, 10), base64: true, isLong: true },
-  {
-    name: "one text of 256 tokens",
-    texts: makeEnglishTexts(1, WORDS_OF_256_TOKENS),
-    base64: true,
-    isLong: true,
   },
 ];
 
@@ -115,30 +101,14 @@ async function measure(
   progress("what users would pick instead");
   const peerWorkloads = PEER_WORKLOADS.map((workload) => ({ ...workload, body: requestBody(workload) }));
   rows.push(...(await compareWithPeers(PEERS_OF_STATIC, peerWorkloads, startWorker, settings)));
-  rows.push(...(await transformerRows(workerPath, kvFolder, settings)));
+  progress("the transformer");
+  rows.push(...(await transformerRows(workerPath, kvFolder, weightsPath, settings)));
   rows.push(...coldStartRows(await compareColdStarts(workerPath, kvFolder, settings.coldStarts)));
   rows.push(await compareMemory(startWorker, readFileSync(weightsPath).byteLength, settings));
   rows.push(
     ...embedderRows(await compareEmbedders({ weightsPath, kvFolder, dimensions, rounds: settings.rounds })),
   );
   return rows;
-}
-
-/** all-MiniLM-L6-v2 in the Worker, beside the static model, which answers the same texts. */
-async function transformerRows(workerPath: string, kvFolder: string, settings: Settings): Promise<Row[]> {
-  progress("the transformer");
-  const weights = readWeights(TRANSFORMER_FILE);
-  const key = immutableKey(weights);
-  symlinkSync(TRANSFORMER_FILE, join(kvFolder, key));
-  const bindings = { MODELS: catalogueOf([{ weights, key }]) };
-  const startTransformer = (): Promise<RunningServer> =>
-    startWorkerd({ modules: bundledModules(workerPath), kvFolder, bindings });
-  const workloads = TRANSFORMER_WORKLOADS.map((workload) => ({
-    ...workload,
-    name: `${TRANSFORMER}, ${workload.name}`,
-    body: requestBody(workload, TRANSFORMER),
-  }));
-  return compareWithPeers(PEERS_OF_TRANSFORMER, workloads, startTransformer, settings);
 }
 
 async function compareWithConstant(
@@ -263,12 +233,9 @@ function embedderRows({ embedWasm, embedNative, sum, writerWasm, writerNative }:
   return rows;
 }
 
-function requestBody(
-  { texts, base64 }: Pick<Workload, "texts" | "base64">,
-  model = "text-embedding-3-small",
-): string {
+function requestBody({ texts, base64 }: Pick<Workload, "texts" | "base64">): string {
   return JSON.stringify({
-    model,
+    model: "text-embedding-3-small",
     input: texts.length === 1 ? texts[0] : texts,
     ...(base64 && { encoding_format: "base64" }),
   });

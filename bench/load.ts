@@ -1,9 +1,10 @@
-// wrk, on the core that the server does not have: it sends one request over and over.
+// One request over and over: by wrk, on the core that the server does not have, or one after the other.
 import { spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { UserError } from "../scripts/lib/project.js";
+import { median } from "./numbers.js";
 import { LOAD_CORE } from "./workerd.js";
 
 export interface Load {
@@ -80,6 +81,32 @@ export async function sendLoad(
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/**
+ * For requests that take long: wrk would break the last one off, and its CPU time would count while its answer does not.
+ */
+export async function sendOneByOne(url: string, body: string, seconds: number): Promise<Load> {
+  const milliseconds: number[] = [];
+  let failures = 0;
+  const started = performance.now();
+  while (performance.now() - started < seconds * 1000) {
+    const sent = performance.now();
+    const answer = await fetch(url, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body,
+    });
+    await answer.arrayBuffer();
+    if (answer.status !== 200) failures++;
+    milliseconds.push(performance.now() - sent);
+  }
+  return {
+    requests: milliseconds.length,
+    seconds: (performance.now() - started) / 1000,
+    failures,
+    medianMilliseconds: median(milliseconds),
+  };
 }
 
 function outputOf(program: string, args: string[]): Promise<string> {

@@ -1,6 +1,6 @@
 // Servers under the same load in turn, in short rounds, so that whatever else the machine does falls on all of them.
 import { setTimeout as pause } from "node:timers/promises";
-import { sendLoad } from "./load.js";
+import { sendLoad, sendOneByOne } from "./load.js";
 import { count, median } from "./numbers.js";
 import { cpuMilliseconds, type RunningServer } from "./workerd.js";
 
@@ -11,6 +11,7 @@ export interface Round {
 
 export interface RoundLoad {
   seconds: number;
+  /** 1: the next request is sent when the one before is answered, and the last one is waited for. */
   connections: number;
 }
 
@@ -41,7 +42,11 @@ async function measureRound(
   { seconds, connections }: RoundLoad,
 ): Promise<Round> {
   const cpuBefore = cpuMilliseconds(server.pid);
-  const load = await sendLoad(`${server.url}/v1/embeddings`, body, { connections, seconds });
+  const url = `${server.url}/v1/embeddings`;
+  const load =
+    connections === 1
+      ? await sendOneByOne(url, body, seconds)
+      : await sendLoad(url, body, { connections, seconds });
   const cpu = cpuMilliseconds(server.pid) - cpuBefore;
   if (load.failures > 0) throw new Error(`${load.failures} requests failed: the figures would mean nothing`);
   await untilIdle(server);
