@@ -205,21 +205,30 @@ pub fn sum_tile<P: Panel>(
     unsafe {
         let (panel, tile) = (panel.as_ptr(), tile.as_ptr());
         match row_count {
-            1 => finish_rows(sum::<P, 1>(panel, tile, pairs), &mut finish),
-            2 => finish_rows(sum::<P, 2>(panel, tile, pairs), &mut finish),
-            3 => finish_rows(sum::<P, 3>(panel, tile, pairs), &mut finish),
-            4 => finish_rows(sum::<P, 4>(panel, tile, pairs), &mut finish),
-            5 => finish_rows(sum::<P, 5>(panel, tile, pairs), &mut finish),
+            1 => sum_rows::<P, 1>(panel, tile, pairs, &mut finish),
+            2 => sum_rows::<P, 2>(panel, tile, pairs, &mut finish),
+            3 => sum_rows::<P, 3>(panel, tile, pairs, &mut finish),
+            4 => sum_rows::<P, 4>(panel, tile, pairs, &mut finish),
+            5 => sum_rows::<P, 5>(panel, tile, pairs, &mut finish),
             _ => unreachable!("tiles have 1 to {MAX_TILE_ROWS} rows"),
         }
     }
 }
 
-#[inline(always)]
-fn finish_rows<const ROWS: usize>(
-    sums: [[I32x4; 2]; ROWS],
+/// A function of its own, small and called often: engines that compile in haste first, and well what is called often, have
+/// the good code before the first text is done.
+///
+/// # Safety
+/// As `sum`.
+#[inline(never)]
+unsafe fn sum_rows<P: Panel, const ROWS: usize>(
+    panel: *const u8,
+    tile: *const i16,
+    pairs: usize,
     finish: &mut impl FnMut(usize, [I32x4; 2]),
 ) {
+    // SAFETY: as above.
+    let sums = unsafe { sum::<P, ROWS>(panel, tile, pairs) };
     for (row, sums) in sums.into_iter().enumerate() {
         finish(row, sums);
     }
@@ -235,7 +244,7 @@ unsafe fn sum<P: Panel, const ROWS: usize>(
 ) -> [[I32x4; 2]; ROWS] {
     let mut sums = [[I32x4::splat(0); 2]; ROWS];
     let pair_values = 2 * ROWS;
-    // Four times written out. That each may be the last not only serves odd numbers of pairs: it keeps the compiler
+    // Twice written out. That each may be the last not only serves odd numbers of pairs: it keeps the compiler
     // from mixing one pair's sums with the next one's, for which the registers would not suffice.
     // SAFETY: as above, since `pairs` counts what is left.
     unsafe {
@@ -245,28 +254,12 @@ unsafe fn sum<P: Panel, const ROWS: usize>(
                 break;
             }
             add_pair::<P, ROWS>(&mut sums, panel.add(P::PAIR_BYTES), tile.add(pair_values));
-            if pairs == 2 {
-                break;
-            }
-            add_pair::<P, ROWS>(
-                &mut sums,
-                panel.add(2 * P::PAIR_BYTES),
-                tile.add(2 * pair_values),
-            );
-            if pairs == 3 {
-                break;
-            }
-            add_pair::<P, ROWS>(
-                &mut sums,
-                panel.add(3 * P::PAIR_BYTES),
-                tile.add(3 * pair_values),
-            );
-            pairs -= 4;
+            pairs -= 2;
             if pairs == 0 {
                 break;
             }
-            panel = panel.add(4 * P::PAIR_BYTES);
-            tile = tile.add(4 * pair_values);
+            panel = panel.add(2 * P::PAIR_BYTES);
+            tile = tile.add(2 * pair_values);
         }
     }
     sums

@@ -21,12 +21,12 @@ use crate::tokenizers::wordpiece::WordPiece;
 
 /// As it stands in a weights file.
 pub const ARCHITECTURE: &str = "bert";
-/// Of BERT large.
+/// BERT large has 24 layers of 1,024.
 const MAX_LAYERS: usize = 24;
 const MAX_HIDDEN: usize = 1024;
 /// One token between the two special ones.
 const MIN_SEQ_LEN: usize = 3;
-/// Of one request. They take 20 s at 27 thousand million multiply-adds a second, and Cloudflare's default limit is 30 s.
+/// A request may need so many: 20 s at 27 thousand million multiply-adds a second, where Cloudflare's default limit is 30 s.
 const REQUEST_MULTIPLY_ADDS: u64 = 540_000_000_000;
 const MAX_REQUEST_TOKENS: usize = 300_000;
 /// At most so many tokens go through a layer at once: their activations fit in the second cache. Even, since attention
@@ -425,7 +425,10 @@ impl Config {
         let dimensions = self.semantic_dimensions + lexical_dimensions;
         let layer = 4 * self.hidden * self.hidden + 2 * self.hidden * self.intermediate;
         let multiply_adds_per_token = (self.layers * layer) as u64;
-        let request_tokens = REQUEST_MULTIPLY_ADDS / multiply_adds_per_token / 1000 * 1000;
+        // Of a text that is as long as may be, in whose attention each token meets each.
+        let attention = (2 * self.layers * self.hidden * self.max_seq_len) as u64;
+        let most_per_token = multiply_adds_per_token + attention;
+        let request_tokens = REQUEST_MULTIPLY_ADDS / most_per_token / 1000 * 1000;
         Ok(ModelInfo {
             name: read_name(&head.metadata)?,
             architecture: ARCHITECTURE,
