@@ -1,12 +1,12 @@
-// Scores a model through the endpoint on local evaluation files: `npm run evaluate -- --data DIR`. Starts the
-// Worker with the shipped weights (or `--weights FILE`) unless `--url` names a running one, and leaves the
+// Scores a model through the endpoint on local evaluation files: `npm run evaluate -- --data DIR [--model NAME]`. Starts
+// the Worker with the shipped weights (or `--weights FILE`) unless `--url` names a running one, and leaves the
 // scoring to training/evaluate.py, which takes all other flags.
 import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { startService } from "../test/lib/harness.js";
-import { PROJECT_ROOT, runAsCommand, SHIPPED_WEIGHTS, UserError } from "./lib/project.js";
+import { PROJECT_ROOT, runAsCommand, UserError } from "./lib/project.js";
 import { EVALUATION_COMMAND, findPython } from "./lib/python.js";
-import { readWeights } from "./lib/weights.js";
+import { readWeightsFiles } from "./lib/weights.js";
 
 const SCORER = join("training", "evaluate.py");
 
@@ -23,11 +23,10 @@ async function main(): Promise<void> {
     process.exitCode = await score(python, url, passedOn);
     return;
   }
-  const file = readWeights(weights ?? SHIPPED_WEIGHTS);
-  console.error(`Measuring ${file.summary}`);
+  const files = readWeightsFiles(weights === undefined ? [] : [weights]);
+  for (const { summary } of files) console.error(`Serving ${summary}`);
   const service = await startService({
-    weights: file.bytes,
-    metadata: { length: file.bytes.length, sha256: file.sha256 },
+    models: files.map(({ bytes }) => bytes),
     onLog: (line) => console.error(line), // standard output is the table's alone
   });
   try {
