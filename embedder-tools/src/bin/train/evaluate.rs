@@ -48,11 +48,23 @@ impl HeldOut {
         })
     }
 
+    #[cfg(test)]
+    pub fn of_pairs(pairs: Source) -> Self {
+        Self {
+            ratings: Vec::new(),
+            retrieval: Vec::new(),
+            pairs: Some(pairs),
+        }
+    }
+
     pub fn print(&self, table: &Table, lexical: Option<&LexicalGuidance>, when: &str) {
         for part in parts(lexical) {
             let vectors = |set: &TextSet| vectors(table, set, part);
             let dimensions = dimensions(table, part);
-            let when = format!("{when}, lexical weight {}", part.map_or(0.0, |part| part.weight));
+            let when = format!(
+                "{when}, lexical weight {}",
+                part.map_or(0.0, |part| part.weight)
+            );
             for (name, ratings, texts) in &self.ratings {
                 let score = sts_score(ratings, &vectors(texts), dimensions);
                 let baseline = tf_idf_score(ratings, &texts.all_rows());
@@ -93,9 +105,7 @@ impl HeldOut {
 }
 
 /// What is measured: the semantic part alone, and where there is a lexical one both.
-fn parts<'a, 'b>(
-    lexical: Option<&'a LexicalGuidance<'b>>,
-) -> Vec<Option<&'a LexicalGuidance<'b>>> {
+fn parts<'a, 'b>(lexical: Option<&'a LexicalGuidance<'b>>) -> Vec<Option<&'a LexicalGuidance<'b>>> {
     std::iter::once(None).chain(lexical.map(Some)).collect()
 }
 
