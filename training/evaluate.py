@@ -53,6 +53,9 @@ Embed = Callable[[list[str]], numpy.ndarray]
 
 def main() -> None:
     options = parse_options()
+    if options.sources:
+        print(sources_table())
+        return
     quiet()
     embed, name = embedder_of(options)
     data = Data(options.data)
@@ -69,8 +72,9 @@ def main() -> None:
 
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Scores an embedding model on local files with mteb's evaluators.")
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds eval/ and REFERENCE_SCORES.tsv")
+    parser.add_argument("--data", type=Path, help="folder that holds eval/ and REFERENCE_SCORES.tsv")
     source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--sources", action="store_true", help="print where each set can be had, in which form and on which terms")
     source.add_argument("--url", help="base URL of an endpoint, such as http://localhost:8787/v1; the key, if any, is OPENAI_API_KEY")
     source.add_argument("--command", help="a command that reads a text a line and, given --format f32, writes f32 rows")
     parser.add_argument("--model", help="with --url: the name of the model; its own dimensions unless --dimensions says otherwise")
@@ -79,6 +83,8 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--sets", nargs="+", help="only these sets")
     parser.add_argument("--json", type=Path, help="write the scores there as well")
     options = parser.parse_args()
+    if options.data is None and not options.sources:
+        parser.error("--data wants the folder that holds eval/; --sources says where the sets can be had")
     if options.model and not options.url:
         parser.error("--model names a model of the endpoint that --url names; a command has its own")
     return options
@@ -246,15 +252,21 @@ class Data:
         self.root = folder if (folder / "eval").is_dir() else folder.parent
         self.eval = self.root / "eval"
         if not self.eval.is_dir():
-            raise SystemExit(f"--data: {folder} has no folder eval/ with the evaluation sets")
+            raise SystemExit(f"--data: {folder} has no folder eval/ with the evaluation sets; --sources says where they can be had")
+
+    def path(self, folder: str, name: str) -> Path:
+        path = self.eval / folder / name
+        if not path.exists():
+            raise missing(path, folder)
+        return path
 
     def columns(self, folder: str, file: str) -> dict[str, list[str]]:
-        with gzip.open(self.eval / folder / f"{file}.tsv.gz", "rt", encoding="utf-8", newline="") as text:
+        with gzip.open(self.path(folder, f"{file}.tsv.gz"), "rt", encoding="utf-8", newline="") as text:
             header, *rows = csv.reader(text, delimiter="\t", quoting=csv.QUOTE_NONE)
         return {name: [row[place] for row in rows] for place, name in enumerate(header)}
 
     def json_lines(self, folder: str, file: str) -> list[dict]:
-        with gzip.open(self.eval / folder / f"{file}.jsonl.gz", "rt", encoding="utf-8") as text:
+        with gzip.open(self.path(folder, f"{file}.jsonl.gz"), "rt", encoding="utf-8") as text:
             return [json.loads(line) for line in text]
 
 
@@ -409,6 +421,92 @@ MEANS = {
     "mean of STS": ["stsb", "sickr", "sts12", "sts13", "sts14", "sts15", "sts16"],
     "mean of cranfield, cisi, cacm": ["cranfield", "cisi", "cacm"],
 }
+
+
+# Where the sets can be had
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A set as it lies in DATA/eval/<folder>/: gzip-compressed TSV with a header and no quotes, or BEIR's JSONL."""
+
+    files: str
+    where: str
+    terms: str
+
+
+BEIR = "BEIR's corpus.jsonl.gz, queries.jsonl.gz, qrels.tsv.gz"
+STS = "test.tsv.gz (score, s1, s2)"
+SEMEVAL = "SemEval: scores CC BY-SA 4.0, texts for research"
+DOCUMENTATION = (
+    "made for this project, not published: sections of the Debian packages debian-faq, git-doc, developers-reference, "
+    "debian-reference-en and postgresql-doc-15 (bookworm) without their headings; "
+)
+SOURCES = {
+    "stsb": Source(
+        "dev.tsv.gz, " + STS, "github.com/oborchers/Fast_Sentence_Embeddings, evaluation/sts-{dev,test}.csv; mteb's STSBenchmark", SEMEVAL
+    ),
+    "sickr": Source(
+        "all.tsv.gz (score, s1, s2)", "github.com/kkalouli/SICK-processing, SICK.txt; mteb's SICK-R has 87 pairs more", "CC BY-NC-SA 3.0"
+    ),
+    "sts12": Source(STS, "github.com/FreedomIntelligence/qnn, data/STS/STS12-en-test; mteb's STS12", SEMEVAL),
+    **{
+        f"sts{year}": Source(STS, f"github.com/brmson/dataset-sts, data/sts/semeval-sts/20{year}; mteb's STS{year}", SEMEVAL)
+        for year in range(13, 17)
+    },
+    "scifact": Source(
+        BEIR, "BEIR's scifact: huggingface.co/datasets/BeIR/scifact, test part", "claims CC BY 4.0, abstracts by S2ORC's terms"
+    ),
+    "nfcorpus_approx": Source(
+        BEIR,
+        "github.com/ferdifdi/nfcorpus_medical_search_engine (texts, lower case, without stop words), "
+        "github.com/keeeevinShen/RAG_nfcorpus (BEIR's test queries and judgements)",
+        "academic use",
+    ),
+    "cranfield": Source(
+        BEIR,
+        "github.com/manchandasahil/Cran-Lucene-Search-Engine, cran.all.1400; github.com/aldiindrawan12/information-retrieval, "
+        "cran.qry, cranqrel (codes 1 to 4 are 1)",
+        "none stated (Glasgow IDOM)",
+    ),
+    "cisi": Source(BEIR, "github.com/Shakiba-Alipour/Information-Retrieval-on-CISI, CISI.{ALL,QRY,REL}", "none stated"),
+    "cacm": Source(BEIR, "github.com/kavinsan/Information-Retrieval-Project, cacm.all, query.text, qrels.text", "none stated"),
+    "med": Source(BEIR, "github.com/ronancummins/gen_polya, data/med/MED.{ALL,QRY,REL}", "none stated"),
+    "faq_dev": Source(BEIR, DOCUMENTATION + "137 questions of the two FAQs", "GPL-2, PostgreSQL"),
+    "headings_dev": Source(BEIR, DOCUMENTATION + "400 headings of three words or more", "GPL-2, PostgreSQL"),
+    "banking77": Source(
+        "train.tsv.gz, test.tsv.gz (label, text)", "github.com/PolyAI-LDN/task-specific-datasets, banking_data/{train,test}.csv", "CC BY 4.0"
+    ),
+    "amazon_counterfactual": Source(
+        "train.tsv.gz, valid.tsv.gz, test.tsv.gz (label, text)",
+        "github.com/amazon-research/amazon-multilingual-counterfactual-dataset, data/EN_*.tsv",
+        "CC BY-NC 4.0 or CC BY-SA 4.0: its files differ",
+    ),
+    "qqp": Source(
+        "dev.tsv.gz, test.tsv.gz (label, q1, q2)",
+        "github.com/Deep1994/Quora-Question-Pairs-dataset-analysis-and-construction, dataset/{dev,test}.tsv",
+        "Quora's of 2017, non-commercial",
+    ),
+    "msrp": Source(
+        "dev.tsv.gz, test.tsv.gz (label, s1, s2)",
+        "github.com/brmson/dataset-sts, data/para/msr/msr-para-{val,test}.tsv",
+        "Microsoft Research's licence, research use",
+    ),
+}
+
+
+def sources_table() -> str:
+    lines = [["set", "files in DATA/eval/<set>/", "where it can be had", "terms"], ["---"] * 4]
+    lines += [[name, source.files, source.where, source.terms] for name, source in SOURCES.items()]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def missing(path: Path, folder: str) -> SystemExit:
+    source = SOURCES[folder]
+    return SystemExit(
+        f"{path}: there is no such file.\n{folder} has the files {source.files}.\n"
+        f"It can be had from: {source.where}.\n--sources lists all sets; --sets measures only some."
+    )
 
 
 # The table

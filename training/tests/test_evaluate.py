@@ -88,6 +88,24 @@ def test_a_set_that_is_not_known_is_named():
         evaluate.sets_named(["faq", "med"], evaluate.DEV_SETS)
 
 
+def test_a_set_that_is_not_there_is_said_to_be_had_where_it_is(data):
+    chosen = evaluate.sets_named(["med"], evaluate.DEV_SETS)
+    with pytest.raises(SystemExit, match="(?s)corpus.jsonl.gz: there is no such file.*had from: github.com/ronancummins/gen_polya"):
+        evaluate.measure(chosen, data, embed)
+
+
+def test_each_set_has_a_source():
+    folders = {one.folder or one.name for one in [*evaluate.TEST_SETS, *evaluate.DEV_SETS]}
+    assert folders == set(evaluate.SOURCES)
+
+
+def test_the_readme_says_where_the_sets_can_be_had():
+    readme = Path(evaluate.__file__).with_name("README.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1:3] for line in readme.splitlines() if line.startswith("| ")]
+    names = {row[0].strip() for row in rows}
+    assert names >= set(evaluate.SOURCES)
+
+
 @pytest.fixture
 def endpoint() -> Iterator[HTTPServer]:
     """Has a static model and a transformer, and answers with the number of characters and with the dimensions asked for."""
