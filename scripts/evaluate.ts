@@ -1,12 +1,12 @@
-// Scores a model through the endpoint on local evaluation files: `npm run evaluate -- --data DIR`. Starts the
-// Worker with the shipped weights (or `--weights FILE`) unless `--url` names a running one, and leaves the
-// scoring to training/evaluate.py, which takes all other flags.
+// Scores a model through the endpoint on local evaluation files: `npm run evaluate -- --data DIR [--model NAME]`. Starts
+// the Worker with the shipped weights (or `--weights FILE`) unless `--url` names a running one, and leaves the
+// scoring to training/evaluate.py, which takes all other flags. `-- --sources` says where each set can be had.
 import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { startService } from "../test/lib/harness.js";
-import { PROJECT_ROOT, runAsCommand, SHIPPED_WEIGHTS, UserError } from "./lib/project.js";
+import { PROJECT_ROOT, runAsCommand, UserError } from "./lib/project.js";
 import { EVALUATION_COMMAND, findPython } from "./lib/python.js";
-import { readWeights } from "./lib/weights.js";
+import { readWeightsFiles } from "./lib/weights.js";
 
 const SCORER = join("training", "evaluate.py");
 
@@ -20,18 +20,24 @@ async function main(): Promise<void> {
   ${EVALUATION_COMMAND}`);
   }
   if (url !== undefined) {
-    process.exitCode = await score(python, url, passedOn);
+    process.exitCode = await score(python, ["--url", url, ...passedOn]);
     return;
   }
-  const file = readWeights(weights ?? SHIPPED_WEIGHTS);
-  console.error(`Measuring ${file.summary}`);
+  // Where the sets can be had needs no model, and a flag that is wrong none either.
+  if (passedOn.includes("--sources") || !passedOn.some((flag) => /^--data(=|$)/.test(flag))) {
+    process.exitCode = await score(python, ["--sources"]);
+    if (!passedOn.includes("--sources"))
+      throw new UserError("--data wants the folder that holds eval/, with the sets of this table");
+    return;
+  }
+  const files = readWeightsFiles(weights === undefined ? [] : [weights]);
+  for (const { summary } of files) console.error(`Serving ${summary}`);
   const service = await startService({
-    weights: file.bytes,
-    metadata: { length: file.bytes.length, sha256: file.sha256 },
+    models: files.map(({ bytes }) => bytes),
     onLog: (line) => console.error(line), // standard output is the table's alone
   });
   try {
-    process.exitCode = await score(python, service.url, passedOn);
+    process.exitCode = await score(python, ["--url", service.url, ...passedOn]);
   } finally {
     await service.stop();
   }
@@ -63,8 +69,8 @@ function parseFlags(args: string[]): {
   return { url: own["url"], weights: own["weights"], passedOn };
 }
 
-function score(python: string, url: string, args: string[]): Promise<number> {
-  const child = spawn(python, [join(PROJECT_ROOT, SCORER), "--url", url, ...args], { stdio: "inherit" });
+function score(python: string, args: string[]): Promise<number> {
+  const child = spawn(python, [join(PROJECT_ROOT, SCORER), ...args], { stdio: "inherit" });
   return new Promise((resolve, reject) => {
     child.on("error", reject);
     child.on("exit", (exitCode, signal) => resolve(exitCode ?? (signal === "SIGINT" ? 130 : 1)));

@@ -47,6 +47,8 @@ void runAsCommand(import.meta.url, async () => {
     options: { weights: { type: "string", multiple: true, default: [] }, default: { type: "string" } },
   });
   console.log((await seed(readWeightsFiles(values.weights), values.default)).report);
+  // It keeps what it has loaded, and the list of models that it was started with.
+  console.log("`npm run dev` serves this when it starts; start one that is running again.");
 });
 
 /**

@@ -1,12 +1,16 @@
-// Sends payloads to a running endpoint and prints what comes back in numbers:
-//   npm run try -- [url] [--model NAME] [payload.json...]
-// Without a URL it asks the deployed Worker; without payloads it sends those in test/payloads.
+// Asks a running endpoint, and prints what comes back in numbers:
+//   npm run try -- [url] [--model NAME]... "one text" "another"   how alike the two are, for each model that is named
+//   npm run try -- [url] [--model NAME] [text... | payload.json...]
+// Without a URL it asks the deployed Worker, or where there is none that of `npm run dev`; without texts or payloads
+// it sends those in test/payloads.
 import { existsSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { parseArgs } from "node:util";
 import { GENERATED_CONFIG, PROJECT_ROOT, runAsCommand, UserError } from "../scripts/lib/project.js";
 
 const SHIPPED_PAYLOADS = ["single.json", "batch.json", "semantic_similarity.json"];
+/** This project's endpoints answer to it with their first model. */
+const DEFAULT_MODEL = "embeddings-worker";
 const LOCAL_URL = "http://localhost:8787";
 const TEXT_COLUMN_CHARACTERS = 36;
 
@@ -25,38 +29,58 @@ interface Answer {
   milliseconds: number;
 }
 
+/** What an endpoint lists of a model; the last two are this project's own. */
+interface ListedModel {
+  id: string;
+  dimensions?: number;
+  /** So many values, from the first, are the meaning. */
+  semantic_dimensions?: number;
+}
+
+interface Similarity {
+  value: number;
+  what: string;
+}
+
 void runAsCommand(import.meta.url, async () => {
-  const { url, model, payloadFiles } = parseArguments(process.argv.slice(2));
-  for (const payload of payloadFiles.map((path) => readPayload(path, model))) {
-    report(payload, await send(url, payload), url);
+  const { url, models, texts, payloadFiles } = parseArguments(process.argv.slice(2));
+  if (texts.length === 2) return compare(texts as [string, string], models, url);
+  for (const model of models.length > 0 ? models : [undefined]) {
+    const payloads =
+      texts.length > 0 ? [payloadOf(texts, model)] : payloadFiles.map((path) => readPayload(path, model));
+    for (const payload of payloads) report(payload, await send(url, payload), url);
   }
 });
 
 function parseArguments(args: string[]): {
   url: string;
-  model: string | undefined;
+  models: string[];
+  texts: string[];
   payloadFiles: string[];
 } {
   const { values, positionals } = parseArgs({
     args,
     allowPositionals: true,
-    options: { model: { type: "string" } },
+    options: { model: { type: "string", multiple: true, default: [] } },
   });
   const [first, ...rest] = positionals;
-  const isUrl = first !== undefined && /^https?:\/\//.test(first);
-  const givenFiles = isUrl ? rest : positionals;
+  const isUrl = first !== undefined && /^https?:\/\/\S+$/.test(first);
+  const given = isUrl ? rest : positionals;
+  const files = given.filter((argument) => /^\S+\.json$/.test(argument));
+  const texts = given.filter((argument) => !files.includes(argument));
+  if (files.length > 0 && texts.length > 0)
+    throw new UserError(`texts or payload files are wanted, not both; got '${texts[0]}' and ${files[0]}`);
   return {
-    model: values.model,
-    url: (isUrl ? first : deployedUrl()).replace(/\/+$/, "").replace(/\/v1(\/embeddings)?$/, ""),
+    models: values.model,
+    texts,
+    url: (isUrl ? first : urlToAsk()).replace(/\/+$/, "").replace(/\/v1(\/embeddings)?$/, ""),
     payloadFiles:
-      givenFiles.length > 0
-        ? givenFiles
-        : SHIPPED_PAYLOADS.map((name) => join(PROJECT_ROOT, "test", "payloads", name)),
+      files.length > 0 ? files : SHIPPED_PAYLOADS.map((name) => join(PROJECT_ROOT, "test", "payloads", name)),
   };
 }
 
-/** `npm run deploy` remembers where it deployed to; the variable wins. */
-function deployedUrl(): string {
+/** The variable wins; `npm run deploy` remembers where it deployed to. */
+function urlToAsk(): string {
   const variable = process.env["EMBEDDINGS_URL"];
   if (variable !== undefined && variable !== "") return variable;
   if (existsSync(GENERATED_CONFIG)) {
@@ -65,10 +89,59 @@ function deployedUrl(): string {
     };
     if (url !== undefined) return url;
   }
-  throw new UserError(
-    "no deployed Worker is known: run `npm run deploy` first, set EMBEDDINGS_URL, or name a URL; " +
-      `for the one of \`npm run dev\`: npm run try -- ${LOCAL_URL}`,
-  );
+  return LOCAL_URL;
+}
+
+/** Prints the cosine of the first model, which a script may read, then that of each with its name. */
+async function compare(texts: [string, string], models: string[], url: string): Promise<void> {
+  const similarities: Similarity[] = [];
+  for (const model of models.length > 0 ? models : [undefined])
+    similarities.push(...(await similaritiesOf(await send(url, payloadOf(texts, model)), url, model)));
+  console.log(similarities[0]!.value.toFixed(3));
+  console.log();
+  for (const { value, what } of similarities) console.log(`  ${value.toFixed(3).padStart(6)}  ${what}`);
+}
+
+/** Of the meaning alone, where the endpoint says how much of a vector that is, and of the whole vector. */
+async function similaritiesOf(
+  { embeddings, model, milliseconds }: Answer,
+  url: string,
+  asked: string | undefined,
+): Promise<Similarity[]> {
+  const [a, b] = embeddings as [number[], number[]];
+  const name = model === null ? (asked ?? DEFAULT_MODEL) : decodeURI(model);
+  const meaning = (await listedModels(url)).find(({ id }) => id === name)?.semantic_dimensions;
+  const time = `${milliseconds.toFixed(0)} ms`;
+  const whole = cosineSimilarity(a, b);
+  if (meaning === undefined || meaning >= a.length)
+    return [{ value: whole, what: `${name}, ${a.length} dimensions (${time})` }];
+  return [
+    {
+      value: cosineSimilarity(a.slice(0, meaning), b.slice(0, meaning)),
+      what: `${name}, the meaning: dimensions ${meaning} (${time})`,
+    },
+    { value: whole, what: `${name}, meaning and words: all ${a.length}` },
+  ];
+}
+
+/** None where the endpoint does not list its models. */
+async function listedModels(url: string): Promise<ListedModel[]> {
+  try {
+    const response = await fetch(`${url}/v1/models`, { headers: keyHeader() });
+    const { data } = (await response.json()) as { data?: ListedModel[] };
+    return data ?? [];
+  } catch {
+    return [];
+  }
+}
+
+function payloadOf(texts: string[], model = DEFAULT_MODEL): Payload {
+  const input = texts.length === 1 ? texts[0] : texts;
+  return {
+    name: texts.length === 1 ? "your text" : "your texts",
+    texts,
+    body: JSON.stringify({ model, input, encoding_format: "float" }),
+  };
 }
 
 /** With another model than the payload's, where one is given. */
@@ -93,17 +166,13 @@ function readPayload(path: string, model: string | undefined): Payload {
 }
 
 async function send(url: string, payload: Payload): Promise<Answer> {
-  const apiKey = process.env["API_KEY"] ?? process.env["OPENAI_API_KEY"];
   const start = performance.now();
   let response: Response;
   let text: string;
   try {
     response = await fetch(`${url}/v1/embeddings`, {
       method: "POST",
-      headers: {
-        "content-type": "application/json",
-        ...(apiKey !== undefined && { authorization: `Bearer ${apiKey}` }),
-      },
+      headers: { "content-type": "application/json", ...keyHeader() },
       body: payload.body,
     });
     text = await response.text();
@@ -111,7 +180,7 @@ async function send(url: string, payload: Payload): Promise<Answer> {
     const { message, cause } = error as Error;
     const reason =
       cause instanceof Error ? cause.message || String((cause as NodeJS.ErrnoException).code) : message;
-    const hint = url === LOCAL_URL ? ": start it with `npm run dev`" : "";
+    const hint = url === LOCAL_URL ? ": start it with `npm run dev`, or name another URL" : "";
     throw new UserError(`${url} does not answer (${reason})${hint}`);
   }
   const milliseconds = performance.now() - start;
@@ -134,6 +203,11 @@ async function send(url: string, payload: Payload): Promise<Answer> {
       `${payload.name}: ${url} answered with something else than embeddings: ${text.slice(0, 200)}`,
     );
   }
+}
+
+function keyHeader(): Record<string, string> {
+  const apiKey = process.env["API_KEY"] ?? process.env["OPENAI_API_KEY"];
+  return apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` };
 }
 
 function errorMessage(text: string): string {

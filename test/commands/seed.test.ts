@@ -46,11 +46,11 @@ describe("npm run seed", () => {
     const first = await run("scripts/seed.ts", ...flags);
     assert.match(
       first,
-      /^Seeded the local KV: one\.bin: one, 6 dimensions, I8, 0\.0 MiB, version [0-9a-f]{12}\nSeeded the local KV: two\.bin: two, 7 .*\n$/,
+      /^Seeded the local KV: one\.bin: one, 6 dimensions, I8, 0\.0 MiB, version [0-9a-f]{12}\nSeeded the local KV: two\.bin: two, 7 .*\n`npm run dev` serves this when it starts; start one that is running again\.\n$/,
     );
     assert.match(
       await run("scripts/seed.ts", ...flags),
-      /^The local KV holds one\.bin: .* already\.\nThe local KV .*\n$/,
+      /^The local KV holds one\.bin: .* already\.\nThe local KV .*\n`npm run dev` serves .*\n$/,
     );
 
     const { report, catalogue } = await foundByDev();

@@ -31,6 +31,11 @@ describe("npm run try", () => {
 
   before(async () => {
     server = createServer(async (request, response) => {
+      if (request.method === "GET") {
+        const listed = { id: "two-parts", semantic_dimensions: 1 };
+        response.end(JSON.stringify({ data: [listed, { id: "another-model", semantic_dimensions: 4 }] }));
+        return;
+      }
       let text = "";
       for await (const chunk of request) text += chunk;
       const body = JSON.parse(text) as { model: string; input: string | string[]; encoding_format: string };
@@ -46,7 +51,7 @@ describe("npm run try", () => {
         index,
       }));
       response.setHeader("x-model-version", "0123456789ab");
-      if (body.model === "another-model") response.setHeader("x-model", body.model);
+      if (["another-model", "two-parts"].includes(body.model)) response.setHeader("x-model", body.model);
       response.end(
         JSON.stringify({ object: "list", data, model: "m", usage: { prompt_tokens: 7, total_tokens: 7 } }),
       );
@@ -121,6 +126,52 @@ describe("npm run try", () => {
     assert.match(output, /\d+ ms, another-model, version 0123456789ab, /);
   });
 
+  test("prints how alike two texts are, a number first, and for a model that has them both parts", async () => {
+    requests.length = 0;
+    const { exitCode, output } = await tryWith([url, "one text", "another", "--model", "two-parts"]);
+    assert.equal(exitCode, 0, output);
+    assert.deepEqual(
+      requests.map(({ input, model }) => [model, input]),
+      [["two-parts", ["one text", "another"]]],
+    );
+    assert.equal(
+      output.replace(/\d+ ms/, "N ms"),
+      "1.000\n\n" +
+        "   1.000  two-parts, the meaning: dimensions 1 (N ms)\n" +
+        "   0.600  two-parts, meaning and words: all 4\n",
+    );
+  });
+
+  test("prints how alike two texts are for each model that is named", async () => {
+    const models = ["--model", "another-model", "--model", "unlisted"];
+    const { exitCode, output } = await tryWith([url, ...models, "one text", "another"]);
+    assert.equal(exitCode, 0, output);
+    assert.equal(
+      output.replace(/\d+ ms/g, "N ms"),
+      "0.600\n\n" +
+        "   0.600  another-model, 4 dimensions (N ms)\n" +
+        "   0.600  unlisted, 4 dimensions (N ms)\n",
+    );
+  });
+
+  test("of one text it prints the statistics, of three the similarities too", async () => {
+    const one = await tryWith([url, "a text of its own"]);
+    assert.equal(one.exitCode, 0, one.output);
+    assert.match(
+      one.output,
+      /^\nyour text: 1 of 1 texts embedded, 7 tokens, .*\n\n.*\n  0  a text of its own {11}4  1\.0000  /,
+    );
+    const three = await tryWith([url, "one", "two", "three"]);
+    assert.match(three.output, /\ncosine similarity\n\n {10}0 {7}1 {7}2\n  0  1\.0000  0\.6000  0\.0000\n/);
+  });
+
+  test("texts and payload files at once are refused", async () => {
+    assert.deepEqual(await tryWith([url, "a text", "payload.json"]), {
+      exitCode: 1,
+      output: "error: texts or payload files are wanted, not both; got 'a text' and payload.json\n",
+    });
+  });
+
   test("the token ids of one text are one text, and a payload that is no object is refused", async () => {
     const folder = mkdtempSync(join(tmpdir(), "payloads-"));
     after(() => rmSync(folder, { recursive: true }));
@@ -174,13 +225,12 @@ describe("npm run try", () => {
     before(() => (project = copyProject()));
     after(() => project.remove());
 
-    test("that was never deployed it says how to get a URL, and names the local one", async () => {
-      const { exitCode, output } = await tryWith([], {}, join(project.folder, "test", "run.ts"));
-      assert.equal(exitCode, 1);
-      assert.equal(
+    test("that was never deployed it asks the Worker of npm run dev", async () => {
+      const { output } = await tryWith(["one text"], {}, join(project.folder, "test", "run.ts"));
+      // Whether or not one runs on this machine.
+      assert.match(
         output,
-        "error: no deployed Worker is known: run `npm run deploy` first, set EMBEDDINGS_URL, or name a URL; " +
-          "for the one of `npm run dev`: npm run try -- http://localhost:8787\n",
+        /http:\/\/localhost:8787( does not answer \(.+\): start it with `npm run dev`|\n)/,
       );
     });
 

@@ -1,7 +1,11 @@
 """evaluate.py's scores of sets so small that they can be worked out by hand."""
 
+import base64
 import gzip
 import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import numpy
@@ -34,6 +38,9 @@ def data(tmp_path: Path) -> evaluate.Data:
     write(evaluation / "cisi" / "queries.jsonl.gz", [json.dumps({"_id": "q1", "text": "east"}), json.dumps({"_id": "unjudged", "text": "west"})])
     write(evaluation / "cisi" / "qrels.tsv.gz", ["query-id\tcorpus-id\tscore", "q1\teast by north\t1", "q1\tnorth\t1"])
     labelled = ["text\tlabel", *(f"{text}\t{label}" for text, label in [("east", "a"), ("west", "b")] * 8)]
+    write(evaluation / "faq_dev" / "corpus.jsonl.gz", [json.dumps({"_id": name, "title": "", "text": name}) for name in ANGLES])
+    write(evaluation / "faq_dev" / "queries.jsonl.gz", [json.dumps({"_id": "q1", "text": "east"}), json.dumps({"_id": "q2", "text": "west"})])
+    write(evaluation / "faq_dev" / "qrels.tsv.gz", ["query-id\tcorpus-id\tscore", "q1\teast by north\t1", "q2\tnorth\t1"])
     write(evaluation / "banking77" / "train.tsv.gz", labelled)
     write(evaluation / "banking77" / "test.tsv.gz", ["text\tlabel", "east by north\ta", "north-east\ta", "west\tb", "west\ta"])
     write(evaluation / "amazon_counterfactual" / "train.tsv.gz", labelled)
@@ -67,6 +74,89 @@ def test_a_wrong_order_costs(data):
     assert score == {"stsb": pytest.approx(80, abs=0.01)}
 
 
+def test_a_set_is_named_by_its_folder_too_and_gives_all_that_is_measured_of_it(data):
+    """The right texts are the second of their questions: 1 / log2(3), and 1 / 2."""
+    chosen = evaluate.sets_named(["faq_dev"], evaluate.DEV_SETS)
+    assert evaluate.measure(chosen, data, embed) == {
+        "faq_dev": pytest.approx(100 / numpy.log2(3), abs=0.01),
+        "faq_dev MRR": pytest.approx(50, abs=0.01),
+    }
+
+
+def test_a_set_that_is_not_known_is_named():
+    with pytest.raises(SystemExit, match="^--sets: there is no faq; these are known: stsb dev, cranfield, "):
+        evaluate.sets_named(["faq", "med"], evaluate.DEV_SETS)
+
+
+def test_a_set_that_is_not_there_is_said_to_be_had_where_it_is(data):
+    chosen = evaluate.sets_named(["med"], evaluate.DEV_SETS)
+    with pytest.raises(SystemExit, match="(?s)corpus.jsonl.gz: there is no such file.*had from: github.com/ronancummins/gen_polya"):
+        evaluate.measure(chosen, data, embed)
+
+
+def test_each_set_has_a_source():
+    folders = {one.folder or one.name for one in [*evaluate.TEST_SETS, *evaluate.DEV_SETS]}
+    assert folders == set(evaluate.SOURCES)
+
+
+def test_the_readme_says_where_the_sets_can_be_had():
+    readme = Path(evaluate.__file__).with_name("README.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1:3] for line in readme.splitlines() if line.startswith("| ")]
+    names = {row[0].strip() for row in rows}
+    assert names >= set(evaluate.SOURCES)
+
+
+@pytest.fixture
+def endpoint() -> Iterator[HTTPServer]:
+    """Has a static model and a transformer, and answers with the number of characters and with the dimensions asked for."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            models = [{"id": "table", "max_tokens_per_request": 300_000}, {"id": "encoder", "max_tokens_per_request": 50}]
+            self.answer({"data": models}, {})
+
+        def do_POST(self):
+            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            self.server.bodies.append(body)
+            rows = [numpy.array([len(text), body.get("dimensions", 0)], "<f4") for text in body["input"]]
+            data = [{"embedding": base64.b64encode(row.tobytes()).decode()} for row in rows]
+            model = "encoder" if body["model"].lower().endswith("encoder") else "table"
+            self.answer({"data": data}, {"x-model": model, "x-model-version": f"version-of-{model}"})
+
+        def answer(self, body: dict, headers: dict[str, str]) -> None:
+            content = json.dumps(body).encode()
+            self.send_response(200)
+            for name, value in {**headers, "content-length": str(len(content))}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    server.bodies = []
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_model_is_asked_for_by_its_name_in_requests_that_it_takes(endpoint):
+    asked = evaluate.Endpoint(f"http://127.0.0.1:{endpoint.server_port}", "maker/Encoder", None)
+    texts = ["a" * 60, "b" * 40, "c"]
+    assert asked(texts)[:, 0].tolist() == [60, 40, 1]
+    assert [(body["model"], len(body["input"])) for body in endpoint.bodies] == [("maker/Encoder", 2), ("maker/Encoder", 1)]
+    assert "dimensions" not in endpoint.bodies[0]
+    assert asked.name == "maker/Encoder, version-of-encoder"
+
+
+def test_a_model_that_the_endpoint_does_not_have_is_not_measured_as_another(endpoint):
+    asked = evaluate.Endpoint(f"http://127.0.0.1:{endpoint.server_port}/v1", "unheard-of", 256)
+    with pytest.raises(SystemExit, match="^--model: .* has no model unheard-of; table answered in its place$"):
+        asked(["text"])
+
+
 def test_texts_that_come_again_are_embedded_once():
     seen: list[str] = []
 
@@ -74,9 +164,12 @@ def test_texts_that_come_again_are_embedded_once():
         seen.extend(texts)
         return embed(texts)
 
-    vectors = evaluate.Encoder(counted).encode([{"text": ["east", "west"]}, {"text": ["east"]}])
+    encoder = evaluate.Encoder(counted)
+    vectors = encoder.encode([{"text": ["east", "west"]}, {"text": ["east"]}])
     assert seen == ["east", "west"]
     numpy.testing.assert_array_equal(vectors, embed(["east", "west", "east"]))
+    encoder.encode([{"text": ["north", "west"]}])
+    assert seen == ["east", "west", "north"]
 
 
 def test_the_table_has_a_row_for_each_set_and_each_mean_that_is_whole(data, tmp_path):

@@ -7,10 +7,12 @@ import { parse } from "csv-parse";
 import { UserError } from "../project.js";
 import { passagesOf } from "./markdown.js";
 
+export type Fields = Record<string, unknown>;
+
 export interface Row {
   text: string;
   /** What else the source says of it: its columns, or where the passage stands. */
-  fields: Record<string, unknown>;
+  fields: Fields;
   /** Where a person finds it: "line 7", "record 7", "notes/a.md:7". */
   place: string;
 }
@@ -61,36 +63,54 @@ async function* textRows(path: string): Rows {
 }
 
 async function* jsonlRows(path: string, column: string): Rows {
-  for await (const { text: line, number } of lines(path)) {
-    if (line.trim() === "") continue;
-    const place = `line ${number}`;
-    let record: unknown;
-    try {
-      record = JSON.parse(line);
-    } catch (error) {
-      throw new UserError(`${path}, ${place}: not JSON: ${(error as Error).message}`);
-    }
-    if (typeof record === "string") {
-      yield { text: record, fields: {}, place };
-      continue;
-    }
-    if (typeof record !== "object" || record === null || Array.isArray(record)) {
-      throw new UserError(
-        `${path}, ${place}: a line must be an object or a string; got ${line.slice(0, 50)}`,
-      );
-    }
-    yield rowOfRecord(path, place, record as Record<string, unknown>, column);
+  for await (const { record, line } of jsonlRecords(path)) {
+    const place = `line ${line}`;
+    yield typeof record === "string"
+      ? { text: record, fields: {}, place }
+      : rowOfRecord(path, place, record, column);
   }
 }
 
 async function* csvRows(path: string, column: string): Rows {
+  for await (const { record, number } of csvRecords(path))
+    yield rowOfRecord(path, `record ${number}`, record, column);
+}
+
+/** Of each line that is not blank, the object or string that it holds. */
+export async function* jsonlRecords(path: string): AsyncIterable<{ record: Fields | string; line: number }> {
+  for await (const { text, number: line } of lines(path)) {
+    if (text.trim() === "") continue;
+    let record: unknown;
+    try {
+      record = JSON.parse(text);
+    } catch (error) {
+      throw new UserError(`${path}, line ${line}: not JSON: ${(error as Error).message}`);
+    }
+    if (
+      typeof record !== "string" &&
+      (typeof record !== "object" || record === null || Array.isArray(record))
+    )
+      throw new UserError(
+        `${path}, line ${line}: a line must be an object or a string; got ${text.slice(0, 50)}`,
+      );
+    yield { record: record as Fields | string, line };
+  }
+}
+
+/** Records by the names in the first one; `line` is that in which a record ends. */
+export async function* csvRecords(
+  path: string,
+): AsyncIterable<{ record: Fields; number: number; line: number }> {
   const file = createReadStream(path);
-  const records = file.pipe(parse({ columns: true, bom: true, skip_empty_lines: true }));
+  const records = file.pipe(parse({ columns: true, bom: true, skip_empty_lines: true, info: true }));
   file.on("error", (error) => records.destroy(error));
   let number = 0;
   try {
-    for await (const record of records)
-      yield rowOfRecord(path, `record ${++number}`, record as Record<string, unknown>, column);
+    for await (const { record, info } of records as AsyncIterable<{
+      record: Fields;
+      info: { lines: number };
+    }>)
+      yield { record, number: ++number, line: info.lines };
   } catch (error) {
     if (error instanceof UserError) throw error;
     throw new UserError(`${path}: ${(error as Error).message}`);
@@ -99,7 +119,7 @@ async function* csvRows(path: string, column: string): Rows {
   }
 }
 
-function rowOfRecord(path: string, place: string, record: Record<string, unknown>, column: string): Row {
+function rowOfRecord(path: string, place: string, record: Fields, column: string): Row {
   const { [column]: text, ...fields } = record;
   if (typeof text === "string") return { text, fields, place };
   const names = Object.keys(record).join(", ");
@@ -138,7 +158,7 @@ function markdownFiles(folder: string): string[] {
  * Ends at line feeds alone: node:readline also ends lines at U+2028, which may stand in the middle of JSON.
  * A line feed at the very end begins no further line.
  */
-async function* lines(path: string): AsyncGenerator<{ text: string; number: number }> {
+export async function* lines(path: string): AsyncGenerator<{ text: string; number: number }> {
   const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
   let rest = "";
   let number = 0;

@@ -48,18 +48,23 @@ impl HeldOut {
         })
     }
 
+    #[cfg(test)]
+    pub fn of_pairs(pairs: Source) -> Self {
+        Self {
+            ratings: Vec::new(),
+            retrieval: Vec::new(),
+            pairs: Some(pairs),
+        }
+    }
+
     pub fn print(&self, table: &Table, lexical: Option<&LexicalGuidance>, when: &str) {
-        let weights: Vec<f32> = match lexical {
-            Some(part) => vec![0.0, part.weight],
-            None => vec![0.0],
-        };
-        for weight in weights {
-            let vectors = |set: &TextSet| vectors(table, set, lexical.filter(|_| weight > 0.0));
-            let dimensions = table.dimensions
-                + lexical
-                    .filter(|_| weight > 0.0)
-                    .map_or(0, |part| part.dimensions);
-            let when = format!("{when}, lexical weight {weight}");
+        for part in parts(lexical) {
+            let vectors = |set: &TextSet| vectors(table, set, part);
+            let dimensions = dimensions(table, part);
+            let when = format!(
+                "{when}, lexical weight {}",
+                part.map_or(0.0, |part| part.weight)
+            );
             for (name, ratings, texts) in &self.ratings {
                 let score = sts_score(ratings, &vectors(texts), dimensions);
                 let baseline = tf_idf_score(ratings, &texts.all_rows());
@@ -82,6 +87,30 @@ impl HeldOut {
             }
         }
     }
+
+    /// How often (in %) an anchor's nearest positive is its own among the pairs held out: the mean over the semantic
+    /// part alone and the whole vector, since a model serves both. None without such pairs.
+    pub fn pair_score(&self, table: &Table, lexical: Option<&LexicalGuidance>) -> Option<f32> {
+        let source = self.pairs.as_ref()?;
+        let parts = parts(lexical);
+        let sum: f32 = parts
+            .iter()
+            .map(|part| {
+                let vectors = vectors(table, &source.texts, *part);
+                retrieval_accuracy(&vectors, dimensions(table, *part), &source.keys)
+            })
+            .sum();
+        Some(sum / parts.len() as f32)
+    }
+}
+
+/// What is measured: the semantic part alone, and where there is a lexical one both.
+fn parts<'a, 'b>(lexical: Option<&'a LexicalGuidance<'b>>) -> Vec<Option<&'a LexicalGuidance<'b>>> {
+    std::iter::once(None).chain(lexical.map(Some)).collect()
+}
+
+fn dimensions(table: &Table, lexical: Option<&LexicalGuidance>) -> usize {
+    table.dimensions + lexical.map_or(0, |part| part.dimensions)
 }
 
 /// The vectors as the model will make them.

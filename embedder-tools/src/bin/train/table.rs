@@ -70,6 +70,18 @@ impl Table {
             .for_each(|(stored, row)| dtype.round(row, stored));
     }
 
+    /// What `measure` finds in the rows as `dtype` stores them; the training goes on with what it had.
+    pub fn as_stored<T>(&mut self, dtype: RowFormat, measure: impl FnOnce(&Self) -> T) -> T {
+        if self.stored_as == dtype {
+            return measure(self);
+        }
+        let (stored, stored_as) = (std::mem::take(&mut self.stored), self.stored_as);
+        self.store_as(dtype);
+        let found = measure(self);
+        (self.stored, self.stored_as) = (stored, stored_as);
+        found
+    }
+
     /// Each row becomes its mean with that of another table, `share` of which is the other's ("Model soups",
     /// Wortsman et al. 2022). The directions must mean the same: the two began with the same start values, from
     /// the same principal axes of one teacher. Texts are pooled out of the result as `dtype` stores it.
@@ -210,6 +222,17 @@ mod tests {
         let mut table = Table::from_rows(vec![0.0, 8.0, -4.0, 2.0], 2);
         table.average(&[4.0, 0.0, -4.0, 6.0], 0.25, RowFormat::F32);
         assert_eq!(table.rows, [1.0, 6.0, -4.0, 3.0]);
+    }
+
+    #[test]
+    fn what_is_measured_as_it_will_be_stored_changes_nothing() {
+        let mut table = Table::from_rows(vec![3.0, 0.1, 1.0, 1.0], 2);
+        let exact = table.pool(&[&[0]]).vectors;
+        let rounded = table.as_stored(RowFormat::I4, |table| table.pool(&[&[0]]).vectors);
+        assert_ne!(rounded, exact);
+        assert_eq!(table.pool(&[&[0]]).vectors, exact);
+        table.store_as(RowFormat::I4);
+        assert_eq!(table.pool(&[&[0]]).vectors, rounded);
     }
 
     #[test]

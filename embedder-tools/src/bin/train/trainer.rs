@@ -63,12 +63,13 @@ pub struct Losses {
     pub distillation: f32,
 }
 
-/// Trains the table.
+/// Trains the table. `after_epoch` is called with the number of each epoch, from 1, when it is over.
 pub fn train(
     table: &mut Table,
     sources: &[Source],
     guidance: &Guidance,
     schedule: &Schedule,
+    mut after_epoch: impl FnMut(usize, &mut Table),
 ) -> Losses {
     let pair_counts: Vec<usize> = sources.iter().map(Source::pair_count).collect();
     let (batch_size, cap) = (schedule.batch_size, schedule.max_pairs_per_source);
@@ -79,7 +80,7 @@ pub fn train(
     let mut lesson_order = LessonOrder::new(guidance);
     let (mut step, mut shown, mut last_means) = (0, None::<Losses>, Losses::default());
     let mut rounded = false;
-    for _ in 0..schedule.epochs {
+    for epoch_number in 1..=schedule.epochs {
         let batches = epoch(&pair_counts, batch_size, cap, &mut random);
         let mut sums = Losses::default();
         for batch in &batches {
@@ -131,6 +132,7 @@ pub fn train(
             teacher: sums.teacher / count,
             distillation: sums.distillation / count,
         };
+        bar.suspend(|| after_epoch(epoch_number, table));
     }
     bar.finish();
     last_means
@@ -348,7 +350,13 @@ mod tests {
             .unwrap();
         pool.install(|| {
             let mut table = Table::random(256, DIMENSIONS, seed);
-            let losses = train(&mut table, &[source(190)], &guidance, &schedule(seed));
+            let losses = train(
+                &mut table,
+                &[source(190)],
+                &guidance,
+                &schedule(seed),
+                |_, _| (),
+            );
             (losses, table.rows)
         })
     }
@@ -374,6 +382,7 @@ mod tests {
             &[source(190)],
             &Guidance::default(),
             &schedule(5),
+            |_, _| (),
         );
         // Guessing among the 64 pairs of a batch would be ln 64 = 4.2.
         assert!(losses.pairs < 0.2, "loss {}", losses.pairs);
@@ -416,7 +425,7 @@ mod tests {
             }),
         };
         let mut table = Table::random(256, DIMENSIONS, 5);
-        train(&mut table, &[source], &guidance, &schedule(5));
+        train(&mut table, &[source], &guidance, &schedule(5), |_, _| ());
         let source = self::source(64);
         let anchors: Vec<&[u32]> = (0..64).map(|pair| source.texts.rows(2 * pair)).collect();
         let vectors = table.pool(&anchors).vectors;
