@@ -30,6 +30,20 @@ export const UNKNOWN_MODEL = {
   version: null,
 };
 
+/**
+ * What a vector's part is for, and how a request gets it.
+ * @param {Model} model @param {import("./page.js").Part} part
+ */
+export function partInWords({ dimensions, semanticDimensions, maxDimensions }, part) {
+  const count = part === "meaning" ? semanticDimensions : maxDimensions;
+  const what =
+    part === "meaning"
+      ? "what a text says. Best for short texts and paraphrase."
+      : `${semanticDimensions} for what a text says + ${maxDimensions - semanticDimensions} for its rare words. Best for search.`;
+  const how = count === dimensions ? "The API’s default." : `Send “dimensions”: ${count} to get this.`;
+  return `${count.toLocaleString("en")} dimensions: ${what} ${how}`;
+}
+
 /** What went wrong, in words, and which part of the page it is about. */
 export class RequestError extends Error {
   /**

@@ -43,6 +43,11 @@ export class Bm25 {
       .sort((a, b) => b.score - a.score || a.index - b.index);
   }
 
+  /** The documents that have one of the stems. @param {Iterable<string>} stems */
+  having(stems) {
+    return new Set([...stems].flatMap((stem) => [...(this.#counts.get(stem)?.keys() ?? [])]));
+  }
+
   /**
    * The words of a document that have one of the stems, the rarest first, as they are written there.
    * @param {number} index @param {Set<string>} stems

@@ -142,10 +142,47 @@ const DOLLARS_PER_CPU_MILLISECOND = 0.02 / 1e6;
  */
 export function costOfAMillion({ texts, requests, milliseconds }) {
   const dollars = requests * DOLLARS_PER_REQUEST + milliseconds * DOLLARS_PER_CPU_MILLISECOND;
-  const ofAMillion = (1e6 * dollars) / texts;
-  return ofAMillion < 0.01 ? "< $0.01" : `≤ $${ofAMillion.toFixed(2)}`;
+  const cents = Math.ceil((1e8 * dollars) / texts - 1e-9); // rounded up, or it would be no bound
+  return `≤ $${(cents / 100).toFixed(2)}`;
 }
 
-export function clock() {
-  return new Date().toLocaleTimeString("en-GB");
+/** @param {number[]} values */
+export function median(values) {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+}
+
+/**
+ * A button for each example. What somebody typed is not lost when an example takes its place: Undo brings it back.
+ * @template {{ name: string }} Example @template Kept
+ * @param {string} id of the place @param {Example[]} examples
+ * @param {{ load: (example: Example) => void, own: () => Kept | null, bringBack: (kept: Kept) => void }} acts
+ *   own: what would be lost now; null where that is nothing
+ */
+export function exampleButtons(id, examples, { load, own, bringBack }) {
+  const undo = document.createElement("button");
+  undo.type = "button";
+  undo.className = "link";
+  undo.textContent = "Undo";
+  undo.hidden = true;
+  let kept = /** @type {Kept | null} */ (null);
+  for (const example of examples) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "chip";
+    button.textContent = example.name;
+    button.addEventListener("click", () => {
+      kept = own() ?? kept;
+      undo.hidden = kept === null;
+      load(example);
+    });
+    byId(id).append(button);
+  }
+  undo.addEventListener("click", () => {
+    if (kept !== null) bringBack(kept);
+    kept = null;
+    undo.hidden = true;
+  });
+  byId(id).append(undo);
 }

@@ -5,6 +5,8 @@ const SVG = "http://www.w3.org/2000/svg";
 const DARK = matchMedia("(prefers-color-scheme: dark)");
 const MINUS = "\u2212";
 const CAPTIONED_POINTS = 16;
+/** More texts than this make a matrix of plain squares: their numbers would be too small to be read. */
+export const NUMBERED_TEXTS = 12;
 const NUMBERED_POINTS = 60; // more are dots on a canvas: so many elements would take their time
 const HEAT_STEPS = 255; // colours from -1 to 0, and from 0 to 1
 
@@ -18,6 +20,17 @@ export function format(value, digits) {
   if (Number.isNaN(value)) return "–";
   const text = Math.abs(value).toFixed(digits);
   return value < 0 && Number(text) !== 0 ? MINUS + text : text;
+}
+
+/**
+ * A number as the sum of two parts that add up as they are printed: the second is what the rounded others leave.
+ * @param {number} whole @param {number} first @param {number} digits
+ * @returns {string} " = 0.317 meaning + 0.009 words"
+ */
+export function sumInWords(whole, first, digits) {
+  const second = Number(whole.toFixed(digits)) - Number(first.toFixed(digits));
+  const sign = Number(second.toFixed(digits)) < 0 ? MINUS : "+";
+  return ` = ${format(first, digits)} meaning ${sign} ${format(Math.abs(second), digits)} words`;
 }
 
 /** @param {string} text @param {number} length */
@@ -113,12 +126,14 @@ function heat(colours, value) {
 // ---- the matrix
 
 /**
+ * Up to NUMBERED_TEXTS texts have their numbers in the cells; more are squares, whose numbers are told to `onPair` alone.
  * @param {HTMLElement} place
  * @param {{ texts: string[], rows: Float64Array[], heatOf: (value: number) => number, digits: number, caption: string,
  *   onPair: (pair: [number, number] | null) => void }} content
  */
 export function drawMatrix(place, { texts, rows, heatOf, digits, caption, onPair }) {
   const colours = heatSteps();
+  const isDense = texts.length > NUMBERED_TEXTS;
   const head = element("tr", {}, element("td", { class: "corner" }));
   for (const i of texts.keys()) {
     head.append(element("th", { scope: "col" }, element("abbr", { title: texts[i] }, String(i + 1))));
@@ -141,7 +156,7 @@ export function drawMatrix(place, { texts, rows, heatOf, digits, caption, onPair
         { "data-row": String(i), "data-column": String(j) },
         format(rows[i][j], digits),
       );
-      const { background, ink } = colours[heatStep(heatOf(rows[i][j]))];
+      const { background, ink } = colours[heatStep(isDense && i === j ? 0 : heatOf(rows[i][j]))];
       cell.style.background = background;
       cell.style.color = ink;
       if (i === j) cell.className = "self";
@@ -151,7 +166,7 @@ export function drawMatrix(place, { texts, rows, heatOf, digits, caption, onPair
   }
   const table = element(
     "table",
-    { class: texts.length > 12 ? "matrix dense" : "matrix" },
+    { class: isDense ? "matrix dense" : "matrix" },
     element("caption", { class: "unseen" }, caption),
     element("thead", {}, head),
     body,
@@ -163,7 +178,27 @@ export function drawMatrix(place, { texts, rows, heatOf, digits, caption, onPair
     onPair([Number(cell.dataset.row), Number(cell.dataset.column)]);
   });
   table.addEventListener("pointerleave", () => onPair(null));
-  place.replaceChildren(table);
+  const legend = isDense
+    ? []
+    : [
+        element(
+          "ol",
+          { class: "matrix-legend" },
+          ...texts.map((text, i) =>
+            element("li", {}, element("span", { class: "number" }, String(i + 1)), shorten(text, 60)),
+          ),
+        ),
+      ];
+  place.replaceChildren(...legend, table);
+}
+
+/** Shows which cell is spoken of, and gives it back. @param {HTMLElement} place @param {[number, number] | null} pair */
+export function markCell(place, pair) {
+  place.querySelector(".at")?.classList.remove("at");
+  if (!pair) return null;
+  const cell = place.querySelector(`td[data-row="${pair[0]}"][data-column="${pair[1]}"]`);
+  cell?.classList.add("at");
+  return cell;
 }
 
 /** @param {HTMLElement} place @param {{ from: number, to: number, heatOf: (value: number) => number, ticks: number[], words: [string, string] }} content */
@@ -177,7 +212,7 @@ export function drawScale(place, { from, to, heatOf, ticks, words }) {
   bar.style.background = `linear-gradient(to right, ${stops.join(", ")})`;
   const labels = element("span", { class: "ticks" });
   for (const tick of ticks) {
-    const label = element("span", {}, format(tick, tick % 1 ? 1 : 0));
+    const label = element("span", {}, format(tick, tick % 1 ? (ticks.length > 2 ? 1 : 2) : 0));
     label.style.left = `${(100 * (tick - from)) / (to - from)}%`;
     labels.append(label);
   }
@@ -195,7 +230,7 @@ function drawingWidth(place) {
 
 // ---- the map of the texts
 
-/** @typedef {{ points: [number, number][], texts: string[], label: string, onPoint: (index: number) => void }} ScatterContent */
+/** @typedef {{ points: [number, number][], texts: string[], indices: number[], label: string, onPoint: (index: number) => void }} ScatterContent texts: all; indices: those of the points */
 
 /**
  * Both axes have one scale, so that distances in the picture can be compared.
@@ -205,8 +240,8 @@ export function drawScatter(place, content) {
   const { points } = content;
   const width = drawingWidth(place);
   const height = Math.round(width * 0.72);
-  const radius = points.length <= NUMBERED_POINTS ? 11 : 4;
-  const margin = radius + 8;
+  const radius = points.length <= NUMBERED_POINTS ? 11 : 3;
+  const margin = radius + 0.1 * height;
   const xs = points.map(([x]) => x);
   const ys = points.map(([, y]) => y);
   const [left, right, bottom, top] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
@@ -230,7 +265,7 @@ export function drawScatter(place, content) {
 /** @typedef {{ width: number, height: number, radius: number, spots: Spot[], origin: Spot }} Frame */
 
 /** @param {HTMLElement} place @param {ScatterContent} content @param {Frame} frame */
-function drawNumbers(place, { texts, label, onPoint }, { width, height, radius, spots, origin }) {
+function drawNumbers(place, { texts, indices, label, onPoint }, { width, height, radius, spots, origin }) {
   const picture = svg("svg", {
     viewBox: `0 0 ${width} ${height}`,
     role: "img",
@@ -243,7 +278,13 @@ function drawNumbers(place, { texts, label, onPoint }, { width, height, radius, 
   );
   const marks = movedApart(spots, { width, height, radius });
   const captions =
-    texts.length <= CAPTIONED_POINTS ? placeCaptions(marks, texts, { width, height, radius }) : [];
+    indices.length <= CAPTIONED_POINTS
+      ? placeCaptions(
+          marks,
+          indices.map((index) => texts[index]),
+          { width, height, radius },
+        )
+      : [];
   marks.forEach(({ x, y }, i) => {
     if (Math.hypot(x - spots[i].x, y - spots[i].y) > radius)
       picture.append(
@@ -257,13 +298,14 @@ function drawNumbers(place, { texts, label, onPoint }, { width, height, radius, 
     );
   }
   marks.forEach(({ x, y }, i) => {
-    const mark = svg("g", { class: "mark", "data-index": i });
+    const index = indices[i];
+    const mark = svg("g", { class: "mark", "data-index": index });
     mark.append(
-      svg("title", {}, `${i + 1}. ${texts[i]}`),
+      svg("title", {}, `${index + 1}. ${texts[index]}`),
       svg("circle", { cx: x, cy: y, r: radius }),
-      svg("text", { x, y, "text-anchor": "middle", "dominant-baseline": "central" }, String(i + 1)),
+      svg("text", { x, y, "text-anchor": "middle", "dominant-baseline": "central" }, String(index + 1)),
     );
-    mark.addEventListener("click", () => onPoint(i));
+    mark.addEventListener("click", () => onPoint(index));
     picture.append(mark);
   });
   place.replaceChildren(picture);
@@ -309,7 +351,7 @@ function movedApart(spots, { width, height, radius }) {
 }
 
 /** @param {HTMLElement} place @param {ScatterContent} content @param {Frame} frame */
-function drawDots(place, { texts, label, onPoint }, { width, height, radius, spots, origin }) {
+function drawDots(place, { texts, indices, label, onPoint }, { width, height, radius, spots, origin }) {
   const canvas = element("canvas", { class: "scatter", role: "img", "aria-label": label });
   const ratio = devicePixelRatio || 1;
   canvas.width = Math.round(width * ratio);
@@ -327,17 +369,14 @@ function drawDots(place, { texts, label, onPoint }, { width, height, radius, spo
   context.lineTo(origin.x, height);
   context.stroke();
   context.fillStyle = style.getPropertyValue("--accent");
-  context.globalAlpha = 0.55;
+  context.globalAlpha = 0.5;
   for (const { x, y } of spots) {
     context.beginPath();
     context.arc(x, y, radius, 0, 2 * Math.PI);
     context.fill();
   }
-  const said = element(
-    "p",
-    { class: "under-pointer", "aria-hidden": "true" },
-    "Point at a dot to see its text.",
-  );
+  const invitation = "Tap or point at a dot to see its text.";
+  const said = element("p", { class: "under-pointer", "aria-hidden": "true" }, invitation);
   /** @param {PointerEvent | MouseEvent} event */
   const nearest = (event) => {
     const box = canvas.getBoundingClientRect();
@@ -345,13 +384,12 @@ function drawDots(place, { texts, label, onPoint }, { width, height, radius, spo
     const y = ((event.clientY - box.top) / box.height) * height;
     const distances = spots.map((spot) => Math.hypot(spot.x - x, spot.y - y));
     const least = distances.reduce((best, distance, i) => (distance < distances[best] ? i : best), 0);
-    return distances[least] <= 3 * radius ? least : -1;
+    return distances[least] <= 4 * radius ? indices[least] : -1;
   };
   canvas.addEventListener("pointermove", (event) => {
     const index = nearest(event);
     canvas.classList.toggle("on-dot", index >= 0);
-    said.textContent =
-      index < 0 ? "Point at a dot to see its text." : `${index + 1}. ${shorten(texts[index], 90)}`;
+    said.textContent = index < 0 ? invitation : `${index + 1}. ${shorten(texts[index], 90)}`;
   });
   canvas.addEventListener("click", (event) => {
     const index = nearest(event);
@@ -360,43 +398,69 @@ function drawDots(place, { texts, label, onPoint }, { width, height, radius, spo
   place.replaceChildren(canvas, said);
 }
 
+const CAPTION_LENGTHS = [60, 48, 36, 24, 14]; // characters
+
+/** @typedef {{ x: number, y: number, anchor: string, from: number, to: number, text: string }} Caption */
+
 /**
- * A caption goes right of its mark, left, above or below, where neither another mark nor another caption is in the way;
- * where all sides are taken the number has to do. Room is left around, so that a caption never seems to belong to
- * the mark at its other end.
+ * First each mark gets a short caption, where there is room for one; then each as long a one as the rest leaves room for.
+ * Where all sides are taken the number has to do.
  * @param {Spot[]} marks @param {string[]} texts @param {{ width: number, height: number, radius: number }} frame
  */
-function placeCaptions(marks, texts, { width, height, radius }) {
-  const [perCharacter, half] = [6.4, 8]; // of 12 px text, on the wide side
-  const room = radius + 20;
-  const taken = marks.map(({ x, y }) => ({ from: x - room, to: x + room, y, half: radius }));
-  const captions = [];
-  for (const [own, { x, y }] of marks.entries()) {
-    for (const length of [36, 24, 14]) {
-      const text = shorten(texts[own], length);
-      const long = text.length * perCharacter;
-      const gap = radius + 5;
-      const beyond = radius + half + 2;
-      const free = [
-        { x: x + gap, y, anchor: "start", from: x + gap, to: x + gap + long },
-        { x: x - gap, y, anchor: "end", from: x - gap - long, to: x - gap },
-        { x, y: y - beyond, anchor: "middle", from: x - long / 2, to: x + long / 2 },
-        { x, y: y + beyond, anchor: "middle", from: x - long / 2, to: x + long / 2 },
-      ].find((one) => {
-        const inside = one.from >= 2 && one.to <= width - 2 && one.y >= half && one.y <= height - half;
-        const clear = !taken.some(
-          (box, i) =>
-            i !== own && Math.abs(box.y - one.y) < box.half + half && box.from < one.to && box.to > one.from,
-        );
-        return inside && clear;
-      });
-      if (!free) continue;
-      taken.push({ from: free.from, to: free.to, y: free.y, half });
-      captions.push({ x: free.x, y: free.y, anchor: free.anchor, text });
-      break;
+function placeCaptions(marks, texts, frame) {
+  /** @type {(Caption | undefined)[]} */
+  const captions = marks.map(() => undefined);
+  for (const lengths of [CAPTION_LENGTHS.slice(-1), CAPTION_LENGTHS]) {
+    for (const own of marks.keys()) {
+      for (const length of lengths) {
+        const longer = captionAt(own, shorten(texts[own], length), marks, captions, frame);
+        if (!longer) continue;
+        captions[own] = longer;
+        break;
+      }
     }
   }
-  return captions;
+  return captions.filter((caption) => caption !== undefined);
+}
+
+/**
+ * A caption goes right of its mark, left, above or below, where neither another mark nor another caption is in the way.
+ * Room is left around, so that a caption never seems to belong to the mark at its other end.
+ * @param {number} own @param {string} text @param {Spot[]} marks @param {(Caption | undefined)[]} captions
+ * @param {{ width: number, height: number, radius: number }} frame @returns {Caption | undefined}
+ */
+function captionAt(own, text, marks, captions, { width, height, radius }) {
+  const [perCharacter, half] = [6.4, 8]; // of 12 px text, on the wide side
+  const room = radius + 20;
+  const taken = [
+    ...marks.map(({ x, y }) => ({ from: x - room, to: x + room, y, half: radius })),
+    ...captions.map((caption) => (caption ? { ...caption, half } : { from: 0, to: 0, y: 0, half: 0 })),
+  ];
+  const { x, y } = marks[own];
+  const long = text.length * perCharacter;
+  const gap = radius + 5;
+  const beyond = radius + half + 2;
+  return [
+    { x: x + gap, y, anchor: "start", from: x + gap },
+    { x: x - gap, y, anchor: "end", from: x - gap - long },
+    ...[y - beyond, y + beyond].flatMap((beside) => [
+      { x, y: beside, anchor: "middle", from: x - long / 2 },
+      { x: x - radius, y: beside, anchor: "start", from: x - radius },
+      { x: x + radius, y: beside, anchor: "end", from: x + radius - long },
+    ]),
+  ]
+    .map((one) => ({ ...one, to: one.from + long, text }))
+    .find((one) => {
+      const inside = one.from >= 2 && one.to <= width - 2 && one.y >= half && one.y <= height - half;
+      const clear = !taken.some(
+        (box, i) =>
+          i % marks.length !== own &&
+          Math.abs(box.y - one.y) < box.half + half &&
+          box.from < one.to &&
+          box.to > one.from,
+      );
+      return inside && clear;
+    });
 }
 
 // ---- the cost curve
@@ -407,7 +471,7 @@ function placeCaptions(marks, texts, { width, height, radius }) {
  */
 export function drawCosts(place, { costs, chosen, label }) {
   const width = drawingWidth(place);
-  const [height, left, bottom, top] = [Math.round(width * 0.54), 44, 34, 12];
+  const [height, left, bottom, top] = [Math.round(width * 0.58), 44, 52, 30];
   const first = Math.log2(costs[0].dimensions);
   const last = Math.log2(costs[costs.length - 1].dimensions);
   const largest = Math.max(...costs.map((cost) => cost.max), 0.05);
@@ -447,6 +511,12 @@ export function drawCosts(place, { costs, chosen, label }) {
   const path = (which) =>
     costs.map((cost, i) => `${i ? "L" : "M"}${x(cost.dimensions)} ${y(cost[which])}`).join("");
   picture.append(
+    svg("text", { class: "tick", x: 0, y: 14 }, "change in similarity"),
+    svg(
+      "text",
+      { class: "tick", x: (left + width - 22) / 2, y: height - 8, "text-anchor": "middle" },
+      "dimensions kept",
+    ),
     svg("path", { class: "line max", d: path("max") }),
     svg("path", { class: "line mean", d: path("mean") }),
     svg("line", {

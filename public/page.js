@@ -6,6 +6,7 @@ import { announce, byId, copyButton, selectTab, showError } from "./dom.js";
 import { element, onThemeChange } from "./draw.js";
 import { forget, fromFragment, recall, remember, toFragment } from "./memory.js";
 import { startSearch } from "./search.js";
+import { quality } from "./quality.js";
 import { snippets } from "./snippets.js";
 
 const SAVE_PAUSE_MILLISECONDS = 400;
@@ -77,6 +78,7 @@ const page = {
 
 byId("base-url").textContent = baseUrl;
 byId("host").textContent = location.host;
+byId("local-hint").hidden = !/^(?:localhost|127\.[\d.]+|\[::1\])$/.test(location.hostname);
 copyButton(byId("copy-base-url"), () => baseUrl);
 copyButton(byId("copy-snippet"), () => byId("snippet-code").textContent ?? "");
 
@@ -145,6 +147,11 @@ addEventListener("pagehide", () => {
   if (saving !== undefined) save();
 });
 addEventListener("hashchange", () => void openLink());
+byId("to-code").addEventListener("click", (event) => {
+  event.preventDefault(); // the address stays that of the view
+  byId("request").scrollIntoView();
+  byId("snippet").focus({ preventScroll: true });
+});
 onThemeChange(() => {
   for (const strip of document.querySelectorAll(".strip")) strip.dispatchEvent(new Event("redraw"));
 });
@@ -218,17 +225,26 @@ function showFacts() {
   if (!page.model) return;
   const { id, maxDimensions, semanticDimensions, architecture, maxInputTokens, version } = page.model;
   const isStatic = architecture === null || architecture === "static";
+  const words = maxDimensions - semanticDimensions;
   const facts = [
     ...(models.length < 2 ? [id] : []),
     ...(architecture ? [isStatic ? "static model" : "transformer"] : []),
-    semanticDimensions < maxDimensions
-      ? `${semanticDimensions} dimensions of meaning, ${maxDimensions - semanticDimensions} of words`
-      : `${maxDimensions} dimensions`,
-    ...(maxInputTokens
-      ? [`reads ${maxInputTokens.toLocaleString("en")} ${isStatic ? "words" : "tokens"} of a text`]
-      : []),
-    ...(version ? [`weights ${version}`] : []),
+    `${maxDimensions.toLocaleString("en")} dimensions` +
+      (words > 0 ? `: ${semanticDimensions} for meaning + ${words} for words` : ""),
+    ...(maxInputTokens ? [`reads ${maxInputTokens.toLocaleString("en")} tokens of a text`] : []),
   ];
+  const figures = quality(id, version);
+  byId("model-quality").hidden = figures === null;
+  byId("model-quality").replaceChildren(
+    ...(figures
+      ? [
+          `Right answer first for ${figures.right} of 100 questions; `,
+          element("span", { class: "roomy" }, "sentence similarity, "),
+          `STS ${figures.pairs}`,
+        ]
+      : []),
+  );
+  byId("weights").textContent = version ? `Weights ${version}` : "";
   byId("model-facts").className = "model";
   byId("model-facts").replaceChildren(...facts.map((fact) => element("span", {}, fact)));
 }
@@ -241,7 +257,7 @@ function showKeyForm(isShown) {
 
 function showSnippet() {
   const sent = lastSent[view];
-  byId("request").hidden = !sent || !page.model;
+  byId("request").hidden = byId("to-code").hidden = !sent || !page.model;
   if (!sent || !page.model) return;
   const { id, dimensions, architecture } = page.model;
   byId("snippet-code").textContent = snippets[language]({

@@ -1,25 +1,26 @@
 // @ts-check
 // The view "Search documents": every text is embedded once and kept; typing costs one short request for the query.
-import { RequestError, UNKNOWN_MODEL } from "./api.js";
+import { partInWords, RequestError, UNKNOWN_MODEL } from "./api.js";
 import { compute } from "./compute.js";
 import {
   byId,
   checkRadio,
   countOf,
   duration,
+  exampleButtons,
   field,
   onRadio,
   radioValue,
   showError,
   showProgress,
 } from "./dom.js";
-import { element, format, shorten } from "./draw.js";
+import { element, format, shorten, sumInWords } from "./draw.js";
 import { learn } from "./embedder.js";
 import { searchExamples } from "./examples.js";
 import { EXTENSIONS } from "./passages.js";
 
 const PAUSE_MILLISECONDS = 120; // between keys, before a request goes out
-const RANKS_SHOWN = 20;
+const RANKS_SHOWN = 10; // and so many more at each click
 const MOST_DOCUMENTS = 10_000; // their vectors take 40 MB
 const MOST_FILE_BYTES = 20 * 1024 * 1024;
 const SHOWN_CHARACTERS = 420;
@@ -43,6 +44,7 @@ export function startSearch(page) {
   };
   /** The texts that the web worker ranks. @type {string[]} */
   let indexed = [];
+  let ranksShown = RANKS_SHOWN;
   /** @type {AbortController | null} */
   let running = null;
   let timer = /** @type {ReturnType<typeof setTimeout> | undefined} */ (undefined);
@@ -56,24 +58,37 @@ export function startSearch(page) {
   });
   query.addEventListener("input", () => {
     page.edited();
+    ranksShown = RANKS_SHOWN;
     soon(PAUSE_MILLISECONDS);
   });
   for (const name of ["split", "search-part"]) {
     onRadio(name, () => {
       page.edited();
+      showPartHint();
       void run();
     });
   }
+  byId("more-hits").addEventListener("click", () => {
+    ranksShown += RANKS_SHOWN;
+    void run();
+  });
+  byId("documents-toggle").addEventListener("click", () =>
+    showFields(byId("documents-toggle").getAttribute("aria-expanded") === "false"),
+  );
   byId("search-form").addEventListener("submit", (event) => event.preventDefault());
-  for (const example of searchExamples) {
-    const button = element("button", { type: "button", class: "chip" }, example.name);
-    button.addEventListener("click", () => {
+  exampleButtons("search-examples", searchExamples, {
+    load(example) {
       loadExample(example);
       page.edited();
       void run();
-    });
-    byId("search-examples").append(button);
-  }
+    },
+    own: () => (isExample() ? null : state()),
+    bringBack(kept) {
+      restore(kept);
+      page.edited();
+      void run();
+    },
+  });
   startFiles();
   startTwins();
   return { run, modelKnown, restore, state };
@@ -97,14 +112,43 @@ export function startSearch(page) {
       documents: documents.value,
       split: radioValue("split"),
       query: query.value,
-      part: /** @type {import("./page.js").Part} */ (radioValue("search-part")),
+      part: partNow(),
       files,
     };
   }
 
   function modelKnown() {
     const { semanticDimensions, maxDimensions } = page.model ?? UNKNOWN_MODEL;
-    byId("search-part").hidden = semanticDimensions === maxDimensions;
+    byId("search-part").hidden = byId("search-part-hint").hidden = semanticDimensions === maxDimensions;
+    showPartHint();
+  }
+
+  function showPartHint() {
+    byId("search-part-hint").textContent = partInWords(page.model ?? UNKNOWN_MODEL, partNow());
+  }
+
+  function partNow() {
+    return /** @type {import("./page.js").Part} */ (radioValue("search-part"));
+  }
+
+  /** In a narrow window the documents are folded away, so that the search comes first. @param {boolean} areOpen */
+  function showFields(areOpen) {
+    byId("documents-toggle").setAttribute("aria-expanded", String(areOpen));
+    showCount();
+  }
+
+  function showCount() {
+    const isOpen = byId("documents-toggle").getAttribute("aria-expanded") === "true";
+    byId("documents-toggle").textContent =
+      `${countOf(allDocuments().texts.length, "document")} · ${isOpen ? "Close" : "Edit"}`;
+  }
+
+  /** Whether nothing would be lost: no files, and an example or nothing in the field. */
+  function isExample() {
+    return (
+      files.length === 0 &&
+      (!documents.value.trim() || searchExamples.some((one) => one.documents.join("\n") === documents.value))
+    );
   }
 
   /** @param {typeof searchExamples[number]} example */
@@ -148,17 +192,19 @@ export function startSearch(page) {
     showError("documents", null);
     showError("query", null);
     const { documents: all, texts } = allDocuments();
+    showCount();
     const question = query.value.trim();
     const model = page.model ?? UNKNOWN_MODEL;
     const asked = { model, view: "search", dimensions: model.maxDimensions, signal: mine.signal };
     const hasWordsPart = model.semanticDimensions < model.maxDimensions;
-    const withWords = hasWordsPart && radioValue("search-part") === "all";
+    const withWords = hasWordsPart && partNow() === "all";
     /** @type {"documents" | "query"} */
     let asking = "documents";
     try {
       if (texts.length === 0) {
         byId("documents-status").textContent = "";
         byId("rankings").hidden = true;
+        showFields(true);
         return showError("documents", "There is no document here yet. Type some, or drop files.");
       }
       if (texts.length > MOST_DOCUMENTS) {
@@ -213,13 +259,13 @@ export function startSearch(page) {
         query: question,
         semantic: model.semanticDimensions || Infinity,
         withWords: withWords || !hasWordsPart,
-        limit: RANKS_SHOWN,
+        limit: ranksShown,
       });
       mine.signal.throwIfAborted();
       if (ranking === null) return soon(1000);
       byId("query-status").replaceChildren(
         ...(learnedQuery.count
-          ? ["Query embedded in ", element("strong", {}, duration(learnedQuery.milliseconds)), "."]
+          ? [element("strong", {}, duration(learnedQuery.milliseconds)), " round trip for the query."]
           : ["Query embedded already."]),
       );
       show(all, ranking, withWords);
@@ -246,12 +292,21 @@ export function startSearch(page) {
     if (ranking.queryIsEmpty) {
       byId("rankings").hidden = true;
       byId("query-status").textContent = "";
-      return showError("query", "There is no word in the query, so nothing is like it. Type a word or two.");
+      return showError(
+        "query",
+        "There is no known word in the query, so nothing is like it. Type a word or two.",
+      );
     }
     byId("rankings").hidden = false;
     byId("ranking-legend").replaceChildren(
       element("span", { class: "meaning" }, "meaning"),
-      ...(withWords ? [element("span", { class: "words" }, "words")] : []),
+      ...(withWords
+        ? [
+            element("span", { class: "words" }, "words"),
+            element("span", { class: "chance" }, "words, no keyword shared"),
+            element("span", { class: "less" }, "taken away"),
+          ]
+        : []),
     );
     const best = ranking.hits[0]?.score ?? 1;
     moveTo(
@@ -265,18 +320,27 @@ export function startSearch(page) {
           ...(source ? [element("span", { class: "source" }, source)] : []),
           element("span", { class: "text" }, ...underlined(text, hit.forms)),
           splitBar(hit, best, withWords),
-          element("span", { class: "why" }, ...why(hit, withWords)),
+          element(
+            "span",
+            { class: "why" },
+            ...why({ ...hit, sharedFillers: asTyped(hit.sharedFillers) }, withWords),
+          ),
         );
       }),
     );
+    byId("more-hits").hidden = ranking.count <= ranking.hits.length;
+    byId("more-hits").textContent = `Show ${Math.min(RANKS_SHOWN, ranking.count - ranking.hits.length)} more`;
     const rest = ranking.count - ranking.hits.length;
     byId("ranking-hint").textContent = [
-      rest > 0 ? `The best ${RANKS_SHOWN} of ${ranking.count.toLocaleString("en")} documents.` : "",
+      rest > 0 ? `The best ${ranking.hits.length} of ${ranking.count.toLocaleString("en")} documents.` : "",
       ranking.withoutWord > 0
-        ? `${countOf(ranking.withoutWord, "document")} without a word ${ranking.withoutWord === 1 ? "is" : "are"} left out.`
+        ? `${countOf(ranking.withoutWord, "document")} without a known word ${ranking.withoutWord === 1 ? "is" : "are"} left out.`
         : "",
-      "Bars are relative to the best hit; numbers are cosine similarities. Underlined: words that the query has, too.",
-      withWords ? "The words part is a sketch: with no word in common it is near zero, not zero." : "",
+      `A full bar is the best hit’s ${format(best, 3)}; numbers are cosine similarities, from −1 to 1. Underlined: keywords of the query.`,
+      withWords && ranking.chance > 0
+        ? `Words are hashed into ${wordPlaces()} places, where unrelated ones can meet: with no word in common the ` +
+          `words part is chance, here up to ±${roundedUp(ranking.chance)}.`
+        : "",
     ]
       .filter(Boolean)
       .join(" ");
@@ -304,13 +368,48 @@ export function startSearch(page) {
         );
       }),
     );
+    byId("rankings").classList.toggle("without-words", ranking.countByWords === 0);
     const unseen = all.length - ranking.countByWords;
+    const ignored = ranking.fillers.length
+      ? `BM25 ignores filler words (${fewOf(asTyped(ranking.fillers)).join(", ")}). `
+      : "";
+    const either =
+      ranking.keywords.length > WORDS_SHOWN ? "any keyword of the query" : listed(asTyped(ranking.keywords));
     byId("by-words-hint").textContent =
       ranking.countByWords === 0
-        ? "BM25 finds nothing: no document has a word of the query."
-        : unseen > 0
-          ? `The other ${countOf(unseen, "document")} ${unseen === 1 ? "has" : "have"} no word of the query: BM25 cannot find them.`
-          : "";
+        ? `No matches. ${ignored}No document contains ${either}.`
+        : ignored +
+          (unseen > 0
+            ? `The other ${countOf(unseen, "document")} ${unseen === 1 ? "does" : "do"} not contain ${either}: BM25 cannot find ${unseen === 1 ? "it" : "them"}.`
+            : "");
+    showCounted(ranking);
+  }
+
+  /** The query once more, where some of its words do not count. @param {{ fillers: string[] }} ranking */
+  function showCounted({ fillers }) {
+    const place = byId("query-counted");
+    place.hidden = fillers.length === 0;
+    place.replaceChildren(
+      "Keywords: ",
+      ...marked(query.value.trim(), fillers, (word) => element("s", {}, word)),
+    );
+  }
+
+  /** Words of the query in their own capitals. @param {string[]} words in lower case */
+  function asTyped(words) {
+    /** @type {Map<string, string>} */
+    const forms = new Map();
+    marked(query.value, words, (word) => {
+      const form = word.toLowerCase().replace(/['’]/g, "");
+      if (!forms.has(form)) forms.set(form, word);
+      return new Text(word);
+    });
+    return words.map((word) => forms.get(word) ?? word);
+  }
+
+  function wordPlaces() {
+    const { semanticDimensions, maxDimensions } = page.model ?? UNKNOWN_MODEL;
+    return maxDimensions - semanticDimensions;
   }
 
   function startFiles() {
@@ -364,8 +463,7 @@ export function startSearch(page) {
       );
     }
     const problems = [];
-    const isFirst =
-      files.length === 0 && searchExamples.some((one) => one.documents.join("\n") === documents.value);
+    const isFirst = isExample();
     for (const file of readable) {
       const name = file.webkitRelativePath || file.name;
       try {
@@ -412,10 +510,21 @@ export function startSearch(page) {
 }
 
 /**
- * The bar of a hit, as long as its score is of the best one's, cut into what meaning and words give to it.
- * @param {{ score: number, meaning: number, words: number }} hit @param {number} best @param {boolean} withWords
+ * @typedef {object} Hit
+ * @property {number} score the sum of meaning and words
+ * @property {number} meaning
+ * @property {number} words
+ * @property {string[]} shared keywords of the query that the document has, as it writes them
+ * @property {string[]} sharedFillers
+ * @property {number | null} wordsRank
  */
-function splitBar({ score, meaning, words }, best, withWords) {
+
+/**
+ * The bar of a hit, as long as its score is of the best one's, cut into what meaning and words give to it. Behind its
+ * end stands what a negative part has taken away.
+ * @param {Hit} hit @param {number} best @param {boolean} withWords
+ */
+function splitBar({ score, meaning, words, shared }, best, withWords) {
   const bar = element("span", { class: "bar", "aria-hidden": "true" });
   const whole = Math.max(0, score / best);
   const positive = Math.max(0, meaning) + Math.max(0, words) || 1;
@@ -424,29 +533,57 @@ function splitBar({ score, meaning, words }, best, withWords) {
     ["words", words],
   ])) {
     if (name === "words" && !withWords) continue;
-    const part = element("span", { class: name });
+    const isChance = name === "words" && shared.length === 0;
+    const part = element("span", { class: isChance ? "words chance" : name });
     part.style.width = `${((100 * Math.max(0, value)) / positive) * whole}%`;
     bar.append(part);
+  }
+  const taken = Math.min(positive, -Math.min(0, meaning, words));
+  if (withWords && taken > 0) {
+    const less = element("span", { class: "less" });
+    less.style.width = `${(100 * taken) / best}%`;
+    bar.append(less);
   }
   return bar;
 }
 
-/** @param {{ score: number, meaning: number, words: number, shared: string[], wordsRank: number | null }} hit @param {boolean} withWords */
-function why({ score, meaning, words, shared, wordsRank }, withWords) {
-  const sum = ` = meaning ${format(meaning, 3)} ${words < 0 ? "−" : "+"} words ${format(Math.abs(words), 3)}`;
+/** @param {Hit} hit @param {boolean} withWords */
+function why({ score, meaning, shared, sharedFillers, wordsRank }, withWords) {
   return [
-    element("span", {}, element("strong", {}, format(score, 3)), withWords ? sum : ""),
+    element(
+      "span",
+      {},
+      element("strong", {}, format(score, 3)),
+      withWords ? sumInWords(score, meaning, 3) : "",
+    ),
     element(
       "span",
       { class: "shared-words" },
       ...(shared.length
         ? shared.slice(0, WORDS_SHOWN).map((word) => element("span", { class: "word" }, word))
-        : ["no word in common"]),
+        : sharedFillers.length
+          ? [`only filler words in common (${fewOf(sharedFillers).join(", ")})`]
+          : ["no keyword in common"]),
     ),
     ...(wordsRank === null
       ? []
       : [element("span", { class: "other-rank" }, `${ordinal(wordsRank)} by BM25`)]),
   ];
+}
+
+/** To three digits, upwards, so that it stays a bound. @param {number} value */
+function roundedUp(value) {
+  return (Math.ceil(value * 1000) / 1000).toFixed(3);
+}
+
+/** @param {string[]} words */
+function fewOf(words) {
+  return words.length > WORDS_SHOWN ? [...words.slice(0, WORDS_SHOWN), "…"] : words;
+}
+
+/** "a, b or c" @param {string[]} words */
+function listed(words) {
+  return new Intl.ListFormat("en-GB", { type: "disjunction" }).format(words);
 }
 
 /** @param {number} rank */
@@ -541,11 +678,17 @@ function partsOf(text, split) {
 
 /** @param {string} text @param {string[]} forms in lower case, apostrophes left out */
 function underlined(text, forms) {
-  const marked = new Set(forms);
-  return shorten(text, SHOWN_CHARACTERS)
+  return marked(shorten(text, SHOWN_CHARACTERS), forms, (word) => element("span", { class: "shared" }, word));
+}
+
+/**
+ * A text whose words of these forms are made into elements.
+ * @param {string} text @param {string[]} forms in lower case, apostrophes left out @param {(word: string) => Node} mark
+ */
+function marked(text, forms, mark) {
+  const wanted = new Set(forms);
+  return text
     .split(/([\p{L}\p{N}]+(?:['’][\p{L}\p{N}]+)*)/u)
     .filter(Boolean)
-    .map((part) =>
-      marked.has(part.toLowerCase().replace(/['’]/g, "")) ? element("span", { class: "shared" }, part) : part,
-    );
+    .map((part) => (wanted.has(part.toLowerCase().replace(/['’]/g, "")) ? mark(part) : part));
 }

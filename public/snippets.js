@@ -12,7 +12,8 @@
  * @property {string | undefined} query a search, where there is one
  */
 
-const TEXTS_SHOWN = 20;
+const TEXTS_SHOWN = 3; // of many: the code is to be read at a glance
+const FEW_TEXTS = 6; // so many are shown all
 
 /** @typedef {Record<"curl" | "python" | "typescript", (snippet: Snippet) => string>} Snippets */
 
@@ -27,7 +28,7 @@ export const snippets = {
         `curl ${baseUrl}/embeddings`,
         `-H 'content-type: application/json'`,
         ...(hasKey ? [`-H "authorization: Bearer $EMBEDDINGS_API_KEY"`] : []),
-        `-d '${JSON.stringify({ ...fields(snippet, type), input }, null, 2).replaceAll("'", `'\\''`)}'`,
+        `-d '${indent(JSON.stringify({ ...fields(snippet, type), input }, null, 2), 2).replaceAll("'", `'\\''`)}'`,
       ].join(" \\\n  ");
     if (query === undefined) return [...note, call(texts.length === 1 ? texts[0] : texts, "")].join("\n");
     return [
@@ -150,12 +151,10 @@ function fields({ model, dimensions, typed }, type) {
 /** @param {Snippet} snippet @param {string} comment */
 function shown({ texts, query }, comment) {
   const what = query === undefined ? "texts" : "documents";
+  if (texts.length <= FEW_TEXTS) return { texts, note: [] };
   return {
     texts: texts.slice(0, TEXTS_SHOWN),
-    note:
-      texts.length > TEXTS_SHOWN
-        ? [`${comment} The first ${TEXTS_SHOWN} of ${texts.length.toLocaleString("en")} ${what}.`]
-        : [],
+    note: [`${comment} The first ${TEXTS_SHOWN} of your ${texts.length.toLocaleString("en")} ${what}.`],
   };
 }
 

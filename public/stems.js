@@ -34,9 +34,20 @@ export function wordsAndStems(text) {
 
 /** The different stems of a text without its function words; of all its words where it has no others. @param {string} text */
 export function contentStems(text) {
+  return new Set(keywords(text).map(({ stem }) => stem));
+}
+
+/** The words of a text that count: those that are no function words; all of them where it has no others. @param {string} text */
+export function keywords(text) {
   const words = wordsAndStems(text);
   const content = words.filter(({ word }) => !FUNCTION_WORDS.has(word));
-  return new Set((content.length ? content : words).map(({ stem }) => stem));
+  return content.length ? content : words;
+}
+
+/** The different words of a text that do not count. @param {string} text */
+export function fillerWords(text) {
+  const counted = new Set(keywords(text).map(({ word }) => word));
+  return [...new Set(wordsAndStems(text).map(({ word }) => word))].filter((word) => !counted.has(word));
 }
 
 /** @type {Map<string, string>} */

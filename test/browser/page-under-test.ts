@@ -143,6 +143,12 @@ export async function assertAccessible(page: Page, state: string): Promise<void>
   assert.deepEqual(found, [], state);
 }
 
+/** In a narrow window the documents are folded away until they are asked for. */
+export async function unfoldDocuments(page: Page): Promise<void> {
+  const edit = page.getByRole("button", { name: /documents? · Edit/ });
+  if (await edit.isVisible()) await edit.click();
+}
+
 /** How much the page is wider than its window. */
 export function excessWidth(page: Page): Promise<number> {
   return page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);

@@ -24,6 +24,7 @@ import {
   paste,
   sentTexts,
   service,
+  unfoldDocuments,
   useService,
   vectorsOf,
 } from "./page-under-test.js";
@@ -36,7 +37,7 @@ useService({ weights: readFileSync(SHIPPED_WEIGHTS) });
 
 test("opens with the meaning alone, and shows the words too at the switch", async () => {
   const page = await openCompared();
-  const texts = (await page.getByLabel("Texts, one a line").inputValue()).split("\n");
+  const texts = (await page.getByLabel("Texts (one per line)").inputValue()).split("\n");
   const [meaning, whole] = [await vectorsOf(texts, { dimensions: MEANING }), await vectorsOf(texts)];
   assertMatrix(await matrixOf(page), meaning, cosine);
   assert.match(await page.locator("#snippet").innerText(), /"dimensions": 384/);
@@ -48,30 +49,59 @@ test("opens with the meaning alone, and shows the words too at the switch", asyn
   assertMatrix(await matrixOf(page), whole, cosine);
   assert.doesNotMatch(await page.locator("#snippet").innerText(), /dimensions/);
   assert.deepEqual(await page.locator("#parts span").allInnerTexts(), ["meaning: 384", "words: 640"]);
-  const said = /, (-?[\d.]+) \(meaning (-?[\d.]+), words (-?[\d.]+)\)/.exec(
+  const said = /, (-?[\d.]+) = (-?[\d.]+) meaning ([+-]) ([\d.]+) words \(meaning alone: (-?[\d.]+)\)/.exec(
     (await page.locator("#pair").innerText()).replaceAll("−", "-"),
   );
   assert.ok(said, "the most alike pair is split in two");
   const ofMeaning = dot(whole[0].subarray(0, MEANING), whole[1].subarray(0, MEANING));
-  assert.ok(Math.abs(Number(said[2]) - ofMeaning) < 0.001);
-  assert.ok(Math.abs(Number(said[1]) - Number(said[2]) - Number(said[3])) < 0.0015);
+  assert.ok(Math.abs(Number(said[2]) - ofMeaning) < 0.00051);
+  assertSum(Number(said[1]), Number(said[2]), Number(said[3] + said[4]));
+  assert.ok(Math.abs(Number(said[5]) - cosine(meaning[0], meaning[1])) < 0.00051);
+});
+
+/** What is printed as a sum adds up to the last digit that is printed. */
+function assertSum(whole: number, ...parts: number[]): void {
+  assert.equal(parts.reduce((sum, part) => sum + part, 0).toFixed(3), whole.toFixed(3));
+}
+
+test("says of either part how the API gives it, in both views", async () => {
+  const page = await openCompared();
+  const compare = page.locator("#compare-part-hint");
+  assert.match(await compare.innerText(), /^384 dimensions: .* Send “dimensions”: 384 to get this\.$/);
+  await page.locator("#compare-part").getByLabel("Meaning + words").check();
+  assert.match(await compare.innerText(), /^1,024 dimensions: 384 for .* \+ 640 for .* The API’s default\.$/);
+  await page.getByRole("tab", { name: "Search documents" }).click();
+  assert.equal(await page.locator("#search-part-hint").innerText(), await compare.innerText());
+  await page.locator("#search-part").getByLabel("Meaning", { exact: true }).check();
+  assert.match(await page.locator("#search-part-hint").innerText(), /Send “dimensions”: 384/);
+});
+
+test("a text without a known word is not on the map, and says why", async () => {
+  const page = await openCompared();
+  await embedTexts(page, ["one text", "???", "another one", "and a third text"]);
+  assert.deepEqual(await page.locator("#scatter .mark text").allTextContents(), ["1", "3", "4"]);
+  assert.match(await page.locator("#scatter-hint").innerText(), /1 text not shown: no known word/);
+  assert.match(
+    await page.locator("#each > li").nth(1).innerText(),
+    /no known word: zero vector, no similarity/,
+  );
 });
 
 test("says from how many dimensions on the nearest neighbours stay, and what similarities lose", async () => {
   const page = await openCompared();
   const said =
-    /The first (\d+) of 384 dimensions keep the nearest neighbour of (\d) of 4 texts; similarities change by ([\d.]+) on average\. “dimensions”: \1 in a request gives vectors of ([\d,]+) bytes\./.exec(
+    /(\d+) dimensions: ([\d,]+) bytes instead of 1,536; the nearest neighbour is kept for (\d) of 4 texts\. Similarities change by ([\d.]+) on average\. Send “dimensions”: \1\. Add more texts for a reliable answer\./.exec(
       await page.locator("#cost-hint").innerText(),
     );
   assert.ok(said, await page.locator("#cost-hint").innerText());
-  const texts = (await page.getByLabel("Texts, one a line").inputValue()).split("\n");
+  const texts = (await page.getByLabel("Texts (one per line)").inputValue()).split("\n");
   const full = await vectorsOf(texts, { dimensions: MEANING });
   const cut = await vectorsOf(texts, { dimensions: Number(said[1]) });
   const changes = full.flatMap((_, i) =>
     full.slice(0, i).map((_, j) => Math.abs(cosine(cut[i], cut[j]) - cosine(full[i], full[j]))),
   );
   assert.ok(
-    Math.abs(Number(said[3]) - changes.reduce((sum, change) => sum + change, 0) / changes.length) < 0.00051,
+    Math.abs(Number(said[4]) - changes.reduce((sum, change) => sum + change, 0) / changes.length) < 0.00051,
   );
   const nearest = (vectors: Float32Array[], i: number) =>
     vectors.map((vector, j) => (i === j ? -2 : cosine(vectors[i], vector)));
@@ -79,8 +109,8 @@ test("says from how many dimensions on the nearest neighbours stay, and what sim
     const [before, now] = [nearest(full, i), nearest(cut, i)];
     return before.indexOf(Math.max(...before)) === now.indexOf(Math.max(...now));
   });
-  assert.equal(kept.length, Number(said[2]));
-  assert.equal(said[4], (4 * Number(said[1])).toLocaleString("en"));
+  assert.equal(kept.length, Number(said[3]));
+  assert.equal(said[2], (4 * Number(said[1])).toLocaleString("en"));
 });
 
 test("marks each text that the answer lists as empty", async () => {
@@ -92,7 +122,7 @@ test("marks each text that the answer lists as empty", async () => {
   await embedTexts(page, ["words", "???", "more words", "🦀🦀"]);
   const marked = await page
     .locator("#each > li")
-    .evaluateAll((items) => items.map((item) => item.textContent?.includes("no word in it")));
+    .evaluateAll((items) => items.map((item) => item.textContent?.includes("no known word")));
   assert.deepEqual(marked, [false, true, false, true]);
 });
 
@@ -154,14 +184,17 @@ test("offers the models that are served, and asks the chosen one for what it can
     await page.getByLabel("Model").locator("option").allInnerTexts(),
     MODELS.map(({ id }) => id),
   );
-  assert.match(await page.locator("#model-facts").innerText(), /static model.*8,192 words/s);
+  assert.match(
+    await page.locator("#model-facts").innerText(),
+    /static model.*1,024 dimensions: 384 for meaning \+ 640 for words.*8,192 tokens/s,
+  );
   assert.deepEqual([bodies.at(-1)?.["model"], bodies.at(-1)?.["dimensions"]], ["embeddings-worker", 384]);
 
   await page.getByLabel("Model").selectOption("all-MiniLM-L6-v2");
   await page.locator("#model-facts", { hasText: "transformer" }).waitFor();
   assert.match(
     await page.locator("#model-facts").innerText(),
-    /384 dimensions of meaning, 512 of words.*256 tokens/s,
+    /896 dimensions: 384 for meaning \+ 512 for words.*256 tokens/s,
   );
   await compared(page);
   assert.deepEqual(
@@ -254,7 +287,7 @@ function hitsOf(page: Page): Promise<Hit[]> {
       const why = item
         .querySelector(".why")!
         .textContent!.replaceAll("−", "-")
-        .replaceAll("- words ", "+ words -");
+        .replace(/- (\d)/, "-$1");
       const [score, meaning, words] = [...why.matchAll(/-?\d+\.\d+/g)].map(Number);
       const bar = item.querySelector(".bar")!;
       return {
@@ -283,7 +316,8 @@ test("splits each hit exactly into meaning and words, in numbers and in a bar re
     const expected = dot(query.subarray(0, MEANING), vector.subarray(0, MEANING));
     assert.ok(Math.abs(score - dot(query, vector)) < 0.00051, `score of ${document}`);
     assert.ok(Math.abs(meaning - expected) < 0.00051, `meaning of ${document}`);
-    assert.ok(Math.abs(words - (dot(query, vector) - expected)) < 0.00051, `words of ${document}`);
+    assert.ok(Math.abs(words - (dot(query, vector) - expected)) < 0.00101, `words of ${document}`);
+    assertSum(score, meaning, words);
     assert.ok(
       Math.abs(widths[0] + widths[1] - Math.max(0, score / best)) < 0.01,
       `bar of ${document}: ${widths}`,
@@ -312,6 +346,49 @@ test("names and underlines the words that a hit shares with the query, in whatev
   assert.deepEqual([of(4).shared, of(4).underlined], [[], []]);
 });
 
+test("names the filler words that do not count, in the query and at each hit", async () => {
+  const page = await openSearch(
+    ["The card was charged twice.", "Shipping takes a week.", "I pay by card."],
+    "I was billed two times",
+  );
+  assert.deepEqual(await page.locator("#query-counted s").allInnerTexts(), ["I", "was"]);
+  assert.equal(await page.locator("#query-counted").innerText(), "Keywords: I was billed two times");
+  const why = (document: number) => page.locator(`#ranking li[data-document="${document}"] .why`).innerText();
+  assert.match(await why(0), /only filler words in common \(was\)/);
+  assert.match(await why(1), /no keyword in common/);
+  assert.match(await why(2), /only filler words in common \(I\)/);
+  assert.equal(
+    await page.locator("#by-words-hint").innerText(),
+    "No matches. BM25 ignores filler words (I, was). No document contains billed, two or times.",
+  );
+});
+
+test("words that are none of the document's are drawn as chance, with its measured bound; what is negative is drawn too", async () => {
+  const page = await open("/#search"); // the example: no document has one of its query's filler words
+  await page.locator("#ranking li").first().waitFor();
+  const hits = await hitsOf(page);
+  assert.equal(hits.length, 10);
+  const drawn = await page.locator("#ranking li").evaluateAll((items) =>
+    items.map((item) => ({
+      isChance: item.querySelector(".bar .chance") !== null,
+      less:
+        (item.querySelector(".bar .less")?.getBoundingClientRect().width ?? 0) /
+        item.querySelector(".bar")!.getBoundingClientRect().width,
+    })),
+  );
+  hits.forEach(({ shared, words }, i) => {
+    assert.equal(drawn[i].isChance, shared.length === 0);
+    if (words < -0.0005) assert.ok(drawn[i].less > 0, `what is taken away from hit ${i + 1}`);
+    if (words > 0.0005) assert.equal(drawn[i].less, 0);
+  });
+  assert.ok(drawn.some(({ less }) => less > 0) && drawn.some(({ isChance }) => isChance));
+  const most = Math.max(...hits.filter(({ shared }) => !shared.length).map(({ words }) => Math.abs(words)));
+  const said = /hashed into 640 places.* up to ±([\d.]+)\./.exec(
+    await page.locator("#ranking-hint").innerText(),
+  );
+  assert.ok(said && Number(said[1]) >= most - 0.001 && Number(said[1]) <= most + 0.0021, `${said} ${most}`);
+});
+
 test("shows BM25 beside it, on the same documents", async () => {
   const page = await openSearch(DOCUMENTS, "password of a parcel");
   const expected = new Bm25(DOCUMENTS).rank("password of a parcel");
@@ -326,24 +403,29 @@ test("shows BM25 beside it, on the same documents", async () => {
   );
   assert.match(
     await page.locator("#by-words-hint").innerText(),
-    /The other 2 documents have no word of the query/,
+    /BM25 ignores filler words \(of, a\)\. The other 2 documents do not contain password or parcel/,
   );
   const first = page.locator(`#ranking li[data-document="${expected[0].index}"]`);
   assert.match(await first.innerText(), /1st by BM25/);
-  assert.match(await page.locator('#ranking li[data-document="4"]').innerText(), /no word in common/);
+  assert.match(await page.locator('#ranking li[data-document="4"]').innerText(), /no keyword in common/);
 
   await page.getByLabel("Search for").fill("reimbursement");
-  await page.locator("#by-words-hint", { hasText: "BM25 finds nothing" }).waitFor();
+  await page
+    .locator("#by-words-hint", { hasText: "No matches. No document contains reimbursement." })
+    .waitFor();
   assert.equal((await hitsOf(page))[0].document, 0, "found by its meaning");
 });
 
 test("a query without a word gets a message, not a list; documents without one are left out of it", async () => {
   const page = await openSearch([...DOCUMENTS, "???", "— … —"], "password");
   assert.equal(await page.locator("#ranking li").count(), DOCUMENTS.length);
-  assert.match(await page.locator("#ranking-hint").innerText(), /2 documents without a word are left out/);
+  assert.match(
+    await page.locator("#ranking-hint").innerText(),
+    /2 documents without a known word are left out/,
+  );
   await page.getByLabel("Search for").fill("???");
   await page
-    .locator("#query-error", { hasText: "There is no word in the query, so nothing is like it." })
+    .locator("#query-error", { hasText: "There is no known word in the query, so nothing is like it." })
     .waitFor();
   assert.ok(await page.locator("#ranking").isHidden());
   await page.getByLabel("Search for").fill("password");
@@ -521,6 +603,7 @@ for (const colorScheme of ["light", "dark"] as const) {
         mimeType: "text/plain",
         buffer: Buffer.from("A whale is a mammal."),
       });
+      await unfoldDocuments(page);
       await page.locator("#file-list li").waitFor();
       await page.getByLabel("Search for").fill("whales");
       await page.locator("#by-words li").first().waitFor();
