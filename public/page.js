@@ -238,8 +238,8 @@ function showFacts() {
   byId("model-quality").replaceChildren(
     ...(figures
       ? [
-          `Right answer first for ${figures.right} of 100 questions; `,
-          element("span", { class: "roomy" }, "sentence similarity, "),
+          `Finding answers ${figures.questions} (nDCG@10 × 100); `,
+          element("span", { class: "roomy" }, "sentence similarity "),
           `STS ${figures.pairs}`,
         ]
       : []),
