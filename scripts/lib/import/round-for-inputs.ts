@@ -5,7 +5,8 @@
 // - The scale of a row is the one by which rounding loses least, each column counting as much as its inputs are large.
 // - What rounding one weight does to the sums is taken back, as well as can be, by the weights of its row that are not yet
 //   rounded: GPTQ (Frantar and others, 2022, arXiv 2210.17323), and last by those that never are: the exact columns and the bias.
-import { inverseFactor, productWithItself } from "./matrix.js";
+//   Of 10 bits only by the latter.
+import { inverseFactor, product, productWithItself, transposed } from "./matrix.js";
 import {
   LARGEST_LEVEL,
   LARGEST_WIDE_LEVEL,
@@ -52,6 +53,8 @@ export interface Rounding {
 const DAMPING = 0.1;
 /** The same for what is not rounded, of its own mean square. */
 const FREE_DAMPING = 0.001;
+/** Inputs that are always 0 would have no inverse. */
+const LEAST_SQUARE = Number.MIN_VALUE;
 
 export function roundForInputs(
   { values, bias }: LinearLayer,
@@ -70,19 +73,15 @@ export function roundForInputs(
     .sort((a, b) => squares[b]! - squares[a]! || a - b);
   const importance = roundedColumns.map((column) => squares[column]!);
   const damping = (DAMPING * importance.reduce((a, b) => a + b, 0)) / importance.length;
-  const factor = inverseFactorOf(
-    inputs,
-    columns,
-    [...roundedColumns, ...exactInputs],
-    importance.length,
-    damping,
-  );
+  const order = [...roundedColumns, ...exactInputs];
+  const takeBack = isWide
+    ? byWhatIsNotRounded(inputs, columns, order, importance.length)
+    : byWhatFollows(inputs, columns, order, importance.length, damping);
 
   const levels = new (isWide ? Int16Array : Int8Array)(rows * columns);
   const scales = new Float32Array(rows);
   const exactColumns = new Float32Array(exactInputs.length * rows);
   const newBias = new Float32Array(rows);
-  const size = columns + 1;
   for (let row = 0; row < rows; row++) {
     const weights = values.subarray(row * columns, (row + 1) * columns);
     const rest = Float64Array.from([
@@ -95,8 +94,7 @@ export function roundForInputs(
     for (let i = 0; i < importance.length; i++) {
       const level = roundedLevel(rest[i]! / scale, largestLevel);
       levels[row * columns + roundedColumns[i]!] = level;
-      const error = (rest[i]! - level * scale) / factor[i * size + i]!;
-      for (let j = i + 1; j < size; j++) rest[j]! -= error * factor[i * size + j]!;
+      takeBack(i, rest[i]! - level * scale, rest);
     }
     for (let i = 0; i < exactInputs.length; i++) exactColumns[i * rows + row] = rest[importance.length + i]!;
     newBias[row] = rest[columns]!;
@@ -131,29 +129,67 @@ function largestInputs(
   ).sort();
 }
 
-/** Of the mean products of the inputs in this order, and of a last one that is always 1. */
-function inverseFactorOf(
-  { values, weights }: MatrixInputs,
+/** Changes what stands in `rest` behind place i, of which rounding has changed the weight by -`error`. */
+type TakeBack = (i: number, error: number, rest: Float64Array) => void;
+
+/** By all weights that are not yet rounded. */
+function byWhatFollows(
+  inputs: MatrixInputs,
   columns: number,
   order: number[],
   rounded: number,
   damping: number,
-): Float64Array {
+): TakeBack {
   const size = columns + 1;
+  const ordered = weighted(inputs, columns, order);
+  const products = productWithItself(ordered, inputs.weights.length);
+  for (let i = 0; i < rounded; i++) products[i * size + i]! += damping + LEAST_SQUARE;
+  dampFree(products, size, rounded);
+  const factor = inverseFactor(products, size);
+  return (i, error, rest) => {
+    const share = error / factor[i * size + i]!;
+    for (let j = i + 1; j < size; j++) rest[j]! -= share * factor[i * size + j]!;
+  };
+}
+
+/** By the exact columns and the bias alone, which is much faster, and as good where errors are small. */
+function byWhatIsNotRounded(
+  inputs: MatrixInputs,
+  columns: number,
+  order: number[],
+  rounded: number,
+): TakeBack {
+  const tokens = inputs.weights.length;
+  const ordered = weighted(inputs, columns, order);
+  const free = ordered.subarray(rounded * tokens);
+  const count = columns + 1 - rounded;
+  const products = productWithItself(free, tokens);
+  dampFree(products, count, 0);
+  // products^-1 is U^T U.
+  const factor = transposed(inverseFactor(products, count), count);
+  const inverse = product(factor, factor, count);
+  const shares = product(product(ordered.subarray(0, rounded * tokens), free, tokens), inverse, count);
+  return (i, error, rest) => {
+    for (let j = 0; j < count; j++) rest[rounded + j]! += error * shares[i * count + j]!;
+  };
+}
+
+function dampFree(products: Float64Array, size: number, first: number): void {
+  for (let i = first; i < size; i++) {
+    products[i * size + i] = (1 + FREE_DAMPING) * products[i * size + i]! + LEAST_SQUARE;
+  }
+}
+
+/** Inputs in this order and a last one that is always 1, [columns + 1, tokens], times the roots of the tokens' weights. */
+function weighted({ values, weights }: MatrixInputs, columns: number, order: number[]): Float64Array {
   const tokens = weights.length;
-  const ordered = new Float64Array(size * tokens);
+  const ordered = new Float64Array((columns + 1) * tokens);
   for (let token = 0; token < tokens; token++) {
     const root = Math.sqrt(weights[token]!);
     order.forEach((column, i) => (ordered[i * tokens + token] = values[token * columns + column]! * root));
     ordered[columns * tokens + token] = root;
   }
-  const products = productWithItself(ordered, tokens);
-  for (let i = 0; i < size; i++) {
-    const diagonal = products[i * size + i]!;
-    // An input that is always 0 would have no inverse.
-    products[i * size + i] = diagonal + (i < rounded ? damping : FREE_DAMPING * diagonal) + Number.MIN_VALUE;
-  }
-  return inverseFactor(products, size);
+  return ordered;
 }
 
 /** Tried as scales of a row, times the one by which its largest value has the largest level. */
