@@ -198,7 +198,11 @@ fn fewer_dimensions_are_the_first_ones_normalised_where_the_model_normalises() {
 
 /// A golden file with another header.
 fn edited(edit: impl FnOnce(&mut Value)) -> Vec<u8> {
-    let bytes = std::fs::read(golden_path("bert-mean-gelu.safetensors")).unwrap();
+    edited_file("bert-mean-gelu.safetensors", edit)
+}
+
+fn edited_file(name: &str, edit: impl FnOnce(&mut Value)) -> Vec<u8> {
+    let bytes = std::fs::read(golden_path(name)).unwrap();
     let (length, rest) = bytes.split_at(8);
     let (header, data) = rest.split_at(u64::from_le_bytes(length.try_into().unwrap()) as usize);
     let mut header = serde_json::from_slice(header).unwrap();
@@ -327,6 +331,53 @@ fn weights_of_10_bits_that_are_too_large_are_refused() {
     assert_eq!(
         load(bytes).err().unwrap(),
         format!("tensor {tensor}: expected magnitudes of at most 511, found 512")
+    );
+}
+
+#[test]
+fn exact_inputs_that_do_not_ascend_or_that_a_layer_does_not_have_are_refused() {
+    let file_name = "bert-exact-columns.safetensors";
+    let tensor = "encoder.layer.0.intermediate.dense.weight.exact_inputs";
+    let original = std::fs::read(golden_path(file_name)).unwrap();
+    let file = WeightsFile::from_bytes(original.clone()).unwrap();
+    let start = file.head.tensor(tensor).unwrap().range.start;
+    for inputs in [[23_i32, 0], [3, 3], [0, 24], [-1, 3]] {
+        let mut bytes = original.clone();
+        for (index, input) in inputs.iter().enumerate() {
+            bytes[start + 4 * index..][..4].copy_from_slice(&input.to_le_bytes());
+        }
+        let found = inputs.map(|input| input as u32);
+        assert_eq!(
+            load(bytes).err().unwrap(),
+            format!(
+                "tensor {tensor}: expected numbers below 24 in ascending order, found {found:?}"
+            )
+        );
+    }
+}
+
+#[test]
+fn exact_inputs_without_their_columns_and_where_layers_share_their_inputs_are_refused() {
+    let file = "bert-exact-columns.safetensors";
+    let name = "encoder.layer.1.attention.output.dense.weight";
+    let columns = format!("{name}.exact_columns");
+    let reason = load(edited_file(file, |header| rename(header, &columns)));
+    let reason = reason.err().unwrap();
+    assert!(reason.contains(&columns), "{reason}");
+
+    let query = "encoder.layer.1.attention.self.query.weight";
+    let moved = edited_file(file, |header| {
+        for part in ["exact_inputs", "exact_columns"] {
+            let tensors = header.as_object_mut().unwrap();
+            let tensor = tensors.remove(&format!("{name}.{part}")).unwrap();
+            tensors.insert(format!("{query}.{part}"), tensor);
+        }
+    });
+    assert_eq!(
+        load(moved).err().unwrap(),
+        format!(
+            "tensor {query}.exact_inputs: expected none, since other layers read the same vectors"
+        )
     );
 }
 

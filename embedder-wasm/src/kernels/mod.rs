@@ -2,6 +2,7 @@
 
 pub mod activation;
 pub mod attention;
+pub mod exact_columns;
 pub mod exp;
 pub mod lanes;
 pub mod layer_norm;

@@ -7,8 +7,9 @@
 //! their high bytes the former alone: the difference, less 128 x the sum of the activations, is the latter. It is exact,
 //! since whole numbers that wrap around come back.
 
+use super::exact_columns::add_exact_columns;
 use super::lanes::{F32x4, I16x8, I32x4};
-use super::quantised_rows::{MAX_ROW_VALUES, QuantisedRows};
+use super::quantised_rows::{Inputs, MAX_ROW_VALUES, QuantisedRows};
 
 /// With two sums for each row, a load of each and the weights, more would not fit 15 registers.
 pub const MAX_TILE_ROWS: usize = 5;
@@ -27,6 +28,10 @@ pub struct Linear<'a> {
     pub bias: &'a [f32],
     /// A multiple of 8.
     pub inputs: usize,
+    /// Those whose weights are not in `weight` but in `exact_columns`.
+    pub exact_inputs: &'a [u32],
+    /// `[exact inputs, outputs]`
+    pub exact_columns: &'a [f32],
 }
 
 #[derive(Clone, Copy)]
@@ -38,13 +43,26 @@ pub enum Weight<'a> {
 }
 
 pub const MAX_I8_WEIGHT: i16 = 127;
-/// 10 bits. More inputs would leave too few bits for activations.
+/// 10 bits.
 pub const MAX_I16_WEIGHT: i16 = 511;
-pub const MAX_I16_INPUTS: usize = 1024;
+/// More would leave activations less than 12 bits.
+pub const MAX_I16_INPUTS: usize = 2048;
 
 impl Linear<'_> {
     pub fn outputs(&self) -> usize {
         self.scales.len()
+    }
+
+    /// What the rows that it reads must be made for.
+    pub fn reads(&self) -> Inputs<'_> {
+        Inputs {
+            count: self.inputs,
+            largest_weight: match self.weight {
+                Weight::I8(_) => MAX_I8_WEIGHT,
+                Weight::I16(_) => MAX_I16_WEIGHT,
+            },
+            exact: self.exact_inputs,
+        }
     }
 
     /// Writes `weight x row + bias` of the rows, which have `inputs` values, into `results`, `[count, outputs]`; or adds it
@@ -54,6 +72,8 @@ impl Linear<'_> {
             Weight::I8(weight) => self.multiply::<BytePanel>(weight, rows, write, results),
             Weight::I16(weight) => self.multiply::<WidePanel>(weight, rows, write, results),
         }
+        let results = &mut results[..rows.count() * self.outputs()];
+        add_exact_columns(rows, self.exact_columns, self.outputs(), results);
     }
 
     fn multiply<P: Panel>(
@@ -285,6 +305,7 @@ unsafe fn add_pair<P: Panel, const ROWS: usize>(
 
 #[cfg(test)]
 mod tests {
+    use super::super::quantised_rows::SHORT_ROW;
     use super::*;
     use crate::random::Random;
 
@@ -346,7 +367,13 @@ mod tests {
             .collect();
         let bias: Vec<f32> = (0..outputs).map(|_| f32::from(weight(99)) / 10.0).collect();
         let mut quantised = QuantisedRows::default();
-        quantised.set(&rows, inputs);
+        let mut rows = rows;
+        let reads = Inputs {
+            count: inputs,
+            largest_weight: MAX_I16_WEIGHT,
+            exact: &[],
+        };
+        quantised.set_for(reads, &mut rows);
         let (byte_panels, wide_panels) = (byte_panels(&bytes, inputs), wide_panels(&wide, inputs));
         let exact = |row: usize, output: usize, is_wide: bool| -> f32 {
             let sum: i64 = (0..inputs)
@@ -372,6 +399,8 @@ mod tests {
                 scales: &scales,
                 bias: &bias,
                 inputs,
+                exact_inputs: &[],
+                exact_columns: &[],
             };
             let mut results = vec![f32::NAN; count * outputs];
             linear.apply(&quantised, Write::Set, &mut results);
@@ -403,6 +432,7 @@ mod tests {
 
     #[test]
     fn the_largest_weights_and_activations_do_not_overflow() {
+        check(SHORT_ROW, 8, 5, true);
         check(MAX_I16_INPUTS, 8, 5, true);
     }
 }

@@ -1,11 +1,15 @@
 //! Activations in 13 to 14 bits: rows of i16, each with the f32 that one step stands for.
 
+use std::mem;
+
 use super::lanes::{F32x4, I16x8, I32x4};
-use super::product::{MAX_I8_WEIGHT, MAX_I16_INPUTS, MAX_I16_WEIGHT, Tile, tiles};
+use super::product::{MAX_I8_WEIGHT, MAX_I16_WEIGHT, Tile, tiles};
 
 pub const MAX_ROW_VALUES: usize = 4096;
 /// The largest magnitude of what attention multiplies: 12 bits with the sign.
 pub const ATTENTION_STEPS: f32 = 2047.0;
+/// Rows of up to so many values can be read by layers with weights of 8 and of 10 bits at once.
+pub const SHORT_ROW: usize = 1024;
 /// A smaller largest value is taken as zero: it has no inverse to multiply with.
 const SMALLEST: f32 = 1e-30;
 
@@ -20,6 +24,19 @@ pub struct QuantisedRows {
     scales: Vec<f32>,
     /// `[count]` The sum of a row's values.
     sums: Vec<i32>,
+    /// `[count, exact inputs]` What was not rounded.
+    exact: Vec<f32>,
+}
+
+/// What a linear layer asks of the rows that it reads.
+#[derive(Clone, Copy)]
+pub struct Inputs<'a> {
+    /// A multiple of 8.
+    pub count: usize,
+    /// The largest magnitude of the layer's weights, in steps.
+    pub largest_weight: i16,
+    /// Those whose products are not made of rounded values (`exact_columns`).
+    pub exact: &'a [u32],
 }
 
 impl QuantisedRows {
@@ -44,10 +61,44 @@ impl QuantisedRows {
         self.sums[row]
     }
 
-    /// Takes rows, `[count, row_values]`; `row_values` is a multiple of 8.
+    /// The values of a row's exact inputs.
+    pub fn exact(&self, row: usize) -> &[f32] {
+        let inputs = self.exact.len() / self.count;
+        &self.exact[row * inputs..][..inputs]
+    }
+
+    /// Takes rows, `[count, row_values]`, for layers without exact inputs and with any weights; `row_values` is a multiple
+    /// of 8.
     pub fn set(&mut self, rows: &[f32], row_values: usize) {
+        self.exact.clear();
+        self.round(rows, row_values, most_steps(row_values, MAX_I8_WEIGHT));
+    }
+
+    /// Takes rows, `[count, inputs]`, for one layer. Its exact inputs count as zero in the steps, so that the others get
+    /// smaller ones. `rows` are as before in the end.
+    pub fn set_for(&mut self, inputs: Inputs, rows: &mut [f32]) {
+        let Inputs { count, exact, .. } = inputs;
+        self.exact.clear();
+        for row in rows.chunks_exact_mut(count) {
+            self.exact.extend(
+                exact
+                    .iter()
+                    .map(|input| mem::take(&mut row[*input as usize])),
+            );
+        }
+        self.round(rows, count, most_steps(count, inputs.largest_weight));
+        if !exact.is_empty() {
+            let values = self.exact.chunks_exact(exact.len());
+            for (row, values) in rows.chunks_exact_mut(count).zip(values) {
+                for (input, value) in exact.iter().zip(values) {
+                    row[*input as usize] = *value;
+                }
+            }
+        }
+    }
+
+    fn round(&mut self, rows: &[f32], row_values: usize, most_steps: f32) {
         assert!(row_values.is_multiple_of(8) && row_values <= MAX_ROW_VALUES);
-        let most_steps = most_steps(row_values);
         self.count = rows.len() / row_values;
         self.row_values = row_values;
         self.values.resize(rows.len().max(self.values.len()), 0);
@@ -69,12 +120,13 @@ impl QuantisedRows {
 }
 
 /// The largest magnitude of an activation, so that the sum of a row's products with the largest weights fits an i32. An
-/// encoder has values that are a hundred times larger than most of their row, so each bit counts.
-fn most_steps(row_values: usize) -> f32 {
-    let largest_weight = if row_values <= MAX_I16_INPUTS {
+/// encoder has values that are a hundred times larger than most of their row, so each bit counts. Short rows have room
+/// for both kinds of weights.
+fn most_steps(row_values: usize, largest_weight: i16) -> f32 {
+    let largest_weight = if row_values <= SHORT_ROW {
         MAX_I16_WEIGHT
     } else {
-        MAX_I8_WEIGHT
+        largest_weight
     };
     let most = i32::MAX as usize / (largest_weight as usize * row_values);
     most.min(i16::MAX as usize) as f32
@@ -190,6 +242,42 @@ mod tests {
             assert_eq!(quantise(&[value; 8], 2047.0, &mut steps[..]), (0.0, 0));
             assert_eq!(steps, [0; 8]);
         }
+    }
+
+    #[test]
+    fn exact_inputs_are_set_apart_and_leave_the_others_finer_steps() {
+        let original: Vec<f32> = (0..3 * 16).map(|index| index as f32 - 20.5).collect();
+        let mut rows = original.clone();
+        for row in 0..3 {
+            rows[row * 16 + 5] = 1000.0 + row as f32;
+        }
+        let before = rows.clone();
+        let mut quantised = QuantisedRows::default();
+        quantised.set_for(
+            Inputs {
+                count: 16,
+                largest_weight: MAX_I8_WEIGHT,
+                exact: &[5, 9],
+            },
+            &mut rows,
+        );
+        assert_eq!(rows, before);
+        for row in 0..3 {
+            let values = &before[row * 16..][..16];
+            assert_eq!(quantised.exact(row), [values[5], values[9]]);
+            let tile = quantised.tile(Tile { first: 0, rows: 3 });
+            for (input, value) in values.iter().enumerate() {
+                let step = tile[(input / 2 * 3 + row) * 2 + input % 2];
+                if [5, 9].contains(&input) {
+                    assert_eq!(step, 0);
+                } else {
+                    let found = f32::from(step) * quantised.scale(row);
+                    assert!((found - value).abs() <= 0.001, "{found} {value}");
+                }
+            }
+        }
+        quantised.set(&before, 16);
+        assert!(quantised.exact(1).is_empty());
     }
 
     #[test]

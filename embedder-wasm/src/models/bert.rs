@@ -234,8 +234,7 @@ impl Bert {
             Some(dense) => {
                 let pooled = &mut memory.context[..config.hidden];
                 config.pooling.pool(&memory.hidden, pooled);
-                memory.rows.set(pooled, config.hidden);
-                dense.apply(file, &memory.rows, semantic);
+                dense.apply(file, &mut memory.rows, pooled, semantic);
             }
         }
     }
@@ -301,23 +300,31 @@ impl BertLayer {
                 .of(file)
                 .apply(rows, Write::Set, queries);
             attention.attend(queries, context);
-            rows.set(context, size);
-            self.attention_output.add(file, config, rows, hidden);
-            rows.set(hidden, size);
+            self.attention_output
+                .add(file, config, rows, context, hidden);
             let intermediate = &mut wide[..count * config.intermediate];
             let dense = self.intermediate.dense.of(file);
+            rows.set_for(dense.reads(), hidden);
             dense.apply(rows, Write::Set, intermediate);
             config.hidden_act.apply(intermediate);
-            rows.set(intermediate, config.intermediate);
-            self.output.add(file, config, rows, hidden);
+            self.output.add(file, config, rows, intermediate, hidden);
         }
     }
 }
 
 impl BertOutput {
-    /// Adds the linear layer of `rows` to `hidden`, `[count, hidden]`, and normalises that.
-    fn add(&self, file: &WeightsFile, config: &Config, rows: &QuantisedRows, hidden: &mut [f32]) {
-        self.dense.of(file).apply(rows, Write::Add, hidden);
+    /// Adds the linear layer of `input` to `hidden`, `[count, hidden]`, and normalises that. `rows` is memory for it.
+    fn add(
+        &self,
+        file: &WeightsFile,
+        config: &Config,
+        rows: &mut QuantisedRows,
+        input: &mut [f32],
+        hidden: &mut [f32],
+    ) {
+        let dense = self.dense.of(file);
+        rows.set_for(dense.reads(), input);
+        dense.apply(rows, Write::Add, hidden);
         for row in hidden.chunks_exact_mut(config.hidden) {
             self.layer_norm.apply(row, config);
         }
@@ -520,12 +527,14 @@ impl BertLayer {
         let linear = |part: &str, outputs, inputs| {
             LinearWeights::from_file(file, &format!("{name}.{part}"), outputs, inputs)
         };
+        // The three read the same rows.
+        let of_attention = |part: &str| linear(part, size, size)?.without_exact_inputs();
         let layer_norm = |part: &str| LayerNorm::from_file(file, &format!("{name}.{part}"), size);
         Ok(Self {
             attention: BertSelfAttention {
-                query: linear("attention.self.query", size, size)?,
-                key: linear("attention.self.key", size, size)?,
-                value: linear("attention.self.value", size, size)?,
+                query: of_attention("attention.self.query")?,
+                key: of_attention("attention.self.key")?,
+                value: of_attention("attention.self.value")?,
             },
             attention_output: BertOutput {
                 dense: linear("attention.output.dense", size, size)?,

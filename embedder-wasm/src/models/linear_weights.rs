@@ -9,6 +9,8 @@ use crate::kernels::product::{Linear, MAX_I16_INPUTS, MAX_I16_WEIGHT, PANEL, Wei
 /// A linear layer, whose weights are in the file: I8 `[outputs / 8, inputs / 2, 4, 2, 2]` or I16
 /// `[outputs / 8, inputs / 2, 8, 2]`.
 pub struct LinearWeights {
+    /// Of the tensor `weight`.
+    name: String,
     weight: Range<usize>,
     is_wide: bool,
     /// `[outputs]`
@@ -16,10 +18,18 @@ pub struct LinearWeights {
     /// `[outputs]`
     bias: Vec<f32>,
     inputs: usize,
+    /// Of which weights are f32, in `exact_columns`.
+    exact_inputs: Vec<u32>,
+    /// `[exact inputs, outputs]`
+    exact_columns: Vec<f32>,
 }
 
+/// More of them would take time.
+const MAX_EXACT_INPUTS: usize = 64;
+
 impl LinearWeights {
-    /// Reads `<name>.weight`, `<name>.weight.scales` and `<name>.bias`.
+    /// Reads `<name>.weight`, `<name>.weight.scales`, `<name>.bias` and, where they are there, `<name>.weight.exact_inputs`
+    /// and `<name>.weight.exact_columns`.
     pub fn from_file(
         file: &WeightsFile,
         name: &str,
@@ -30,7 +40,7 @@ impl LinearWeights {
         Self::with_bias(file, name, bias, inputs)
     }
 
-    /// Reads `<name>.weight` and `<name>.weight.scales`.
+    /// As `from_file`, but for the bias.
     pub fn with_bias(
         file: &WeightsFile,
         name: &str,
@@ -49,13 +59,34 @@ impl LinearWeights {
         } else {
             head.tensor_of(&name, Dtype::I8, &[panels, pairs, PANEL / 2, 2, 2])?
         };
+        let exact_inputs = read_exact_inputs(file, &format!("{name}.exact_inputs"), inputs)?;
+        let exact_columns = if exact_inputs.is_empty() {
+            Vec::new()
+        } else {
+            let shape = [exact_inputs.len(), outputs];
+            read_f32(file, &format!("{name}.exact_columns"), &shape)?
+        };
         Ok(Self {
             weight,
             is_wide,
             scales: read_f32(file, &format!("{name}.scales"), &[outputs])?,
             bias,
             inputs,
+            exact_inputs,
+            exact_columns,
+            name,
         })
+    }
+
+    /// Refuses a layer that has exact inputs, for where its rows are made for several layers.
+    pub fn without_exact_inputs(self) -> Result<Self, WeightsError> {
+        if self.exact_inputs.is_empty() {
+            return Ok(self);
+        }
+        refused(format!(
+            "tensor {}.exact_inputs: expected none, since other layers read the same vectors",
+            self.name
+        ))
     }
 
     /// The layer for the kernel; `file` is the one that it was read from.
@@ -70,8 +101,41 @@ impl LinearWeights {
             scales: &self.scales,
             bias: &self.bias,
             inputs: self.inputs,
+            exact_inputs: &self.exact_inputs,
+            exact_columns: &self.exact_columns,
         }
     }
+}
+
+/// Numbers of inputs in ascending order; none where there is no such tensor.
+fn read_exact_inputs(
+    file: &WeightsFile,
+    name: &str,
+    inputs: usize,
+) -> Result<Vec<u32>, WeightsError> {
+    let Some(tensor) = file.head.tensor(name) else {
+        return Ok(Vec::new());
+    };
+    let count = match tensor.shape[..] {
+        [count] if (1..=MAX_EXACT_INPUTS).contains(&count) => count,
+        ref shape => {
+            return refused(format!(
+                "tensor {name}: expected as shape one number from 1 to {MAX_EXACT_INPUTS}, found {shape:?}"
+            ));
+        }
+    };
+    let (values, _) = file.tensor_of(name, Dtype::I32, &[count])?.as_chunks::<4>();
+    let exact: Vec<u32> = values
+        .iter()
+        .map(|value| u32::from_le_bytes(*value))
+        .collect();
+    let ascend = exact.windows(2).all(|pair| pair[0] < pair[1]);
+    if !ascend || exact.last().is_some_and(|last| *last as usize >= inputs) {
+        return refused(format!(
+            "tensor {name}: expected numbers below {inputs} in ascending order, found {exact:?}"
+        ));
+    }
+    Ok(exact)
 }
 
 /// Refuses weights whose products could overflow the sum.

@@ -88,9 +88,17 @@ impl Dense {
         Ok(Some(Self { linear, activation }))
     }
 
-    /// Writes what it makes of the one row.
-    pub fn apply(&self, file: &WeightsFile, rows: &QuantisedRows, result: &mut [f32]) {
-        self.linear.of(file).apply(rows, Write::Set, result);
+    /// Writes what it makes of the one row `pooled`. `rows` is memory for it.
+    pub fn apply(
+        &self,
+        file: &WeightsFile,
+        rows: &mut QuantisedRows,
+        pooled: &mut [f32],
+        result: &mut [f32],
+    ) {
+        let linear = self.linear.of(file);
+        rows.set_for(linear.reads(), pooled);
+        linear.apply(rows, Write::Set, result);
         self.activation.apply(result);
     }
 }

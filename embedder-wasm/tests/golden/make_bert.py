@@ -45,6 +45,11 @@ MODELS = {
         hidden=16, intermediate=32, layers=3, heads=8, act="gelu", pooling="cls", dense=(24, "identity", False), max_tokens=64,
         wide=("dense.linear",), normalize=False,
     ),
+    "exact-columns": dict(
+        hidden=24, intermediate=48, layers=2, heads=3, act="gelu", pooling="mean", dense=(16, "tanh", True), max_tokens=40,
+        wide=("1.output.dense",),
+        exact={"attention.output.dense": [5], "intermediate.dense": [0, 23], "layer.0.output.dense": [1, 2, 40], "layer.1.output.dense": [47], "dense.linear": [7]},
+    ),
 }  # fmt: skip
 
 
@@ -68,7 +73,7 @@ def wide_panels(levels):
 
 
 def write(path, metadata, tensors):
-    names = {"float32": "F32", "int16": "I16", "int8": "I8", "uint8": "U8"}
+    names = {"float32": "F32", "int32": "I32", "int16": "I16", "int8": "I8", "uint8": "U8"}
     header, data, start = {"__metadata__": metadata}, [], 0
     for name, tensor in sorted(tensors.items(), key=lambda item: -item[1].itemsize):
         header[name] = {
@@ -92,7 +97,7 @@ def word_pieces():
     return tokenizer
 
 
-def make(name, hidden, intermediate, layers, heads, act, pooling, max_tokens, dense=None, normalize=True, epsilon=1e-12, wide=()):
+def make(name, hidden, intermediate, layers, heads, act, pooling, max_tokens, dense=None, normalize=True, epsilon=1e-12, wide=(), exact={}):
     torch.manual_seed(len(name))
     model = BertModel(
         BertConfig(
@@ -105,7 +110,16 @@ def make(name, hidden, intermediate, layers, heads, act, pooling, max_tokens, de
 
     def quantise(tensor_name, parameter):
         largest = 511 if any(part in tensor_name for part in wide) else 127
-        levels, scales, values = rounded(parameter.detach().numpy(), largest)
+        matrix = parameter.detach().numpy().copy()
+        columns = next((columns for part, columns in exact.items() if part in tensor_name), [])
+        # Far larger than the others, as they are in real models.
+        exact_columns = 8 * matrix[:, columns]
+        matrix[:, columns] = 0
+        levels, scales, values = rounded(matrix, largest)
+        if columns:
+            values[:, columns] = exact_columns
+            tensors[tensor_name + ".exact_inputs"] = np.array(columns, np.int32)
+            tensors[tensor_name + ".exact_columns"] = exact_columns.T.copy()
         tensors[tensor_name] = wide_panels(levels) if largest > 127 else byte_panels(levels)
         tensors[tensor_name + ".scales"] = scales
         parameter.data = torch.from_numpy(values)

@@ -1,11 +1,12 @@
 // What goes into each matrix of a BERT when it reads given texts, so that rounding the matrix's weights can take it
-// into account (quantise.ts). Computed by the model itself, in f64, layer by layer for all texts.
+// into account (round-for-inputs.ts). Computed by the model itself, in f64, layer by layer for all texts.
 import type { Activation } from "./bert.js";
-import { product, transposed } from "./matrix.js";
+import { product } from "./matrix.js";
+import type { MatrixInputs } from "./round-for-inputs.js";
 import type { SpecialTokens, WordPiece } from "./wordpiece.js";
 
-/** Sums of products of the values that go into a matrix, [columns, columns]: which ones come together. */
-export type InputProducts = (matrix: string) => Float64Array;
+/** What goes into a matrix, by its name. */
+export type InputsOf = (matrix: string) => MatrixInputs;
 
 export interface CalibrationModel {
   hidden: number;
@@ -17,7 +18,7 @@ export interface CalibrationModel {
   values(name: string): Float32Array;
 }
 
-/** More tokens make the products better only slowly, and each takes as long as the last. */
+/** More tokens make the rounding better only slowly, and each takes as long as the last. */
 const MAX_TOKENS = 6000;
 
 /** The ids of texts, each at most `maxTokens` long. */
@@ -67,9 +68,10 @@ function piecesOf(word: string, ids: Map<string, number>, wordPiece: WordPiece):
 export function readTexts(
   texts: number[][],
   model: CalibrationModel,
-  layerRead: (layer: number, inputs: InputProducts) => void,
+  layerRead: (layer: number, inputs: InputsOf) => void,
 ): void {
   const { hidden, layers } = model;
+  const weights = tokenWeights(texts);
   let x = layerNorm(embedded(texts, model), "embeddings.LayerNorm", model);
   for (let layer = 0; layer < layers; layer++) {
     const name = `encoder.layer.${layer}`;
@@ -84,28 +86,23 @@ export function readTexts(
     );
     const wide = linear("intermediate.dense", y, hidden).map(ACTIVATIONS[model.activation]);
     const intermediate = (wide.length / y.length) * hidden;
-    const inputs = inputProducts(x.length / hidden, [
+    const inputs: [part: string, values: Float64Array][] = [
       [".attention.self.", x],
       [".attention.output.dense", context],
       [".intermediate.dense", y],
       [".output.dense", wide],
-    ]);
-    layerRead(layer, inputs);
+    ];
+    // The first part of a name that fits.
+    layerRead(layer, (matrix) => ({ values: inputs.find(([part]) => matrix.includes(part))![1], weights }));
     x = layerNorm(sum(y, linear("output.dense", wide, intermediate)), `${name}.output.LayerNorm`, model);
   }
 }
 
-/** By a part of the matrix's name; the first that fits. */
-function inputProducts(tokens: number, inputs: [part: string, values: Float64Array][]): InputProducts {
-  const known = new Map<string, Float64Array>();
-  return (matrix) => {
-    const [part, values] = inputs.find(([candidate]) => matrix.includes(candidate))!;
-    if (!known.has(part)) {
-      const columns = transposed(values, values.length / tokens);
-      known.set(part, product(columns, columns, tokens));
-    }
-    return known.get(part)!;
-  };
+/** Of each token: all texts weigh the same, as each becomes one vector. Together 1. */
+function tokenWeights(texts: number[][]): Float64Array {
+  return Float64Array.from(
+    texts.flatMap(({ length }) => new Array<number>(length).fill(1 / length / texts.length)),
+  );
 }
 
 function embedded(texts: number[][], { hidden, values }: CalibrationModel): Float64Array {

@@ -1,12 +1,33 @@
 // Products of matrices in f64, for what the importer computes of a model itself. Rows lie one behind the other.
 
-/** a [n, k] times the transpose of b [m, k], into [n, m]. Rows are taken by four and by two, to read each value less often. */
+/** a [n, k] times the transpose of b [m, k], into [n, m]. */
 export function product(a: Float64Array, b: Float64Array, k: number): Float64Array {
+  return productFrom(a, b, k, () => 0);
+}
+
+/** a [n, k] times its own transpose, into [n, n]. */
+export function productWithItself(a: Float64Array, k: number): Float64Array {
+  const n = a.length / k;
+  const result = productFrom(a, a, k, (row) => row);
+  for (let i = 0; i < n; i++) for (let j = 0; j < i; j++) result[i * n + j] = result[j * n + i]!;
+  return result;
+}
+
+/**
+ * Rows are taken by four and by two, to read each value less often. `firstColumn` says from which column on the results of
+ * four rows are wanted: an even one.
+ */
+function productFrom(
+  a: Float64Array,
+  b: Float64Array,
+  k: number,
+  firstColumn: (row: number) => number,
+): Float64Array {
   const [n, m] = [a.length / k, b.length / k];
   const result = new Float64Array(n * m);
   for (let i = 0; i < n; i += 4) {
     const rows = Math.min(4, n - i);
-    for (let j = 0; j < m; j += 2) {
+    for (let j = firstColumn(i); j < m; j += 2) {
       const columns = Math.min(2, m - j);
       // Where there is no such row, the last one once more: its sums are not kept.
       const a0 = (i + Math.min(0, rows - 1)) * k;

@@ -1,11 +1,9 @@
 // Weights in 8 or 10 bits: a scale for each row, and the order in which the kernel reads them. model/FORMAT.md has both.
 
-import { inverseFactor } from "./matrix.js";
-
 /** The largest level of a signed byte that has a negative of its own. */
-const LARGEST_LEVEL = 127;
+export const LARGEST_LEVEL = 127;
 /** Of 10 bits: larger ones could overflow the kernel's sums. */
-const LARGEST_WIDE_LEVEL = 511;
+export const LARGEST_WIDE_LEVEL = 511;
 /** Added and taken away again, rounds an f64 below 2^51 to a whole number, halves to the even one. */
 const ROUNDING = 1.5 * 2 ** 52;
 
@@ -54,98 +52,14 @@ function roundedRows<Levels extends Int8Array | Int16Array>(
 }
 
 /** By it the largest value has the largest level. */
-function usualScale(row: Float32Array, largestLevel: number): number {
+export function usualScale(row: Float32Array, largestLevel: number): number {
   const largest = row.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
   // 1 for zeros, or what is so near to zero that no f32 scale could say how near.
   return Math.fround(largest / largestLevel) || 1;
 }
 
-/** So much of the mean of the diagonal is added to it, as in the paper: texts of which there are few say little of some values. */
-const DAMPING = 0.01;
-
-/**
- * As `quantiseRows`, but what rounding one weight does to the sums is taken back by the weights of its row that are
- * not yet rounded, as well as they can: GPTQ (Frantar and others, 2022, arXiv 2210.17323). `inputProducts` are sums of
- * the products of the values that the columns are multiplied with, [columns, columns].
- */
-export function quantiseRowsForInputs(
-  values: Float32Array,
-  rows: number,
-  columns: number,
-  inputProducts: Float64Array,
-): QuantisedRows {
-  const levels = new Int8Array(rows * columns);
-  return roundedForInputs(values, columns, inputProducts, levels, LARGEST_LEVEL);
-}
-
-/** As `quantiseRowsForInputs`, in 10 bits. */
-export function quantiseRowsWideForInputs(
-  values: Float32Array,
-  rows: number,
-  columns: number,
-  inputProducts: Float64Array,
-): QuantisedRows<Int16Array> {
-  const levels = new Int16Array(rows * columns);
-  return roundedForInputs(values, columns, inputProducts, levels, LARGEST_WIDE_LEVEL);
-}
-
-function roundedForInputs<Levels extends Int8Array | Int16Array>(
-  values: Float32Array,
-  columns: number,
-  inputProducts: Float64Array,
-  levels: Levels,
-  largestLevel: number,
-): QuantisedRows<Levels> {
-  const rows = levels.length / columns;
-  const diagonal = Array.from({ length: columns }, (_, i) => inputProducts[i * columns + i]!);
-  const scales = Float32Array.from({ length: rows }, (_, row) =>
-    scaleForInputs(values.subarray(row * columns, (row + 1) * columns), diagonal, largestLevel),
-  );
-  // The columns that matter most are rounded first, while there are others to take back what that does.
-  const order = [...diagonal.keys()].sort((a, b) => diagonal[b]! - diagonal[a]!);
-  const damping = (DAMPING * diagonal.reduce((a, b) => a + b)) / columns;
-  const ordered = new Float64Array(columns * columns);
-  order.forEach((from, i) => {
-    order.forEach((to, j) => (ordered[i * columns + j] = inputProducts[from * columns + to]!));
-    ordered[i * columns + i]! += damping;
-  });
-  const factor = inverseFactor(ordered, columns);
-  for (let row = 0; row < rows; row++) {
-    const scale = scales[row]!;
-    const rest = Float64Array.from(order, (column) => values[row * columns + column]! / scale);
-    for (let i = 0; i < columns; i++) {
-      const level = roundedLevel(rest[i]!, largestLevel);
-      levels[row * columns + order[i]!] = level;
-      const error = (rest[i]! - level) / factor[i * columns + i]!;
-      for (let j = i + 1; j < columns; j++) rest[j]! -= error * factor[i * columns + j]!;
-    }
-  }
-  return { levels, scales };
-}
-
-/** Tried as scales of a row, times the one by which its largest value has the largest level. */
-const SCALE_FACTORS = Array.from({ length: 81 }, (_, step) => 0.9 + step / 200);
-
-/**
- * The scale by which rounding loses least, each column counting as much as its inputs are large. An encoder has columns
- * whose inputs are a hundred times larger than others: a scale that comes near to their weights is worth its while.
- */
-function scaleForInputs(row: Float32Array, importance: number[], largestLevel: number): number {
-  const usual = usualScale(row, largestLevel);
-  let best = { scale: usual, loss: Infinity };
-  for (const factor of SCALE_FACTORS) {
-    const scale = Math.fround(usual * factor);
-    let loss = 0;
-    for (let i = 0; i < row.length; i++) {
-      loss += importance[i]! * (row[i]! - roundedLevel(row[i]! / scale, largestLevel) * scale) ** 2;
-    }
-    if (loss < best.loss) best = { scale, loss };
-  }
-  return best.scale;
-}
-
 /** Halves to the even level. */
-function roundedLevel(value: number, largestLevel: number): number {
+export function roundedLevel(value: number, largestLevel: number): number {
   return Math.max(-largestLevel, Math.min(largestLevel, value + ROUNDING - ROUNDING));
 }
 

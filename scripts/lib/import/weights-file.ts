@@ -1,4 +1,5 @@
 // Puts tensors and metadata into the extended container that model/FORMAT.md describes.
+import type { RoundedLayer } from "./round-for-inputs.js";
 import {
   inPanels,
   inWidePanels,
@@ -11,16 +12,16 @@ import {
 /** F32, I8 and I16 tensors start at multiples of this, so that they can be read in place. */
 const ALIGNMENT = 16;
 
-export type AnyQuantisedRows = QuantisedRows | QuantisedRows<Int16Array>;
+export type AnyQuantisedRows = QuantisedRows<Int8Array | Int16Array>;
 
 export interface WeightsTensor {
   name: string;
-  dtype: "F32" | "I16" | "I8" | "U8";
+  dtype: "F32" | "I32" | "I16" | "I8" | "U8";
   shape: number[];
   bytes: Uint8Array;
 }
 
-/** The whole file. F32 tensors come first, then I16, I8 and U8, each in the order given. */
+/** The whole file. F32 tensors come first, then I32, I16, I8 and U8, each in the order given. */
 export function weightsFile(metadata: Record<string, string>, tensors: WeightsTensor[]): Buffer {
   const header: Record<string, unknown> = { __metadata__: { format: "embeddings-worker", ...metadata } };
   const parts: Uint8Array[] = [];
@@ -52,6 +53,7 @@ function inFileOrder(tensors: WeightsTensor[]): WeightsTensor[] {
   return [
     ...floats.filter(isAligned),
     ...floats.filter((tensor) => !isAligned(tensor)),
+    ...tensors.filter(({ dtype }) => dtype === "I32"),
     ...tensors.filter(({ dtype }) => dtype === "I16"),
     ...tensors.filter(({ dtype }) => dtype === "I8"),
     ...tensors.filter(({ dtype }) => dtype === "U8"),
@@ -76,6 +78,29 @@ export function tableTensors(
   ];
 }
 
+/** A linear layer: its matrix, the columns of it that are f32, where there are any, and its bias. */
+export function linearTensors(
+  name: string,
+  { matrix, bias, exactInputs, exactColumns }: RoundedLayer,
+): WeightsTensor[] {
+  const rows = bias.length;
+  const weight = `${name}.weight`;
+  const exact: WeightsTensor[] = [
+    {
+      name: `${weight}.exact_inputs`,
+      dtype: "I32",
+      shape: [exactInputs.length],
+      bytes: bytesOf(exactInputs),
+    },
+    floatTensor(`${weight}.exact_columns`, [exactInputs.length, rows], exactColumns),
+  ];
+  return [
+    ...matrixTensors(weight, [rows, matrix.levels.length / rows], matrix),
+    ...(exactInputs.length > 0 ? exact : []),
+    floatTensor(`${name}.bias`, [rows], bias),
+  ];
+}
+
 /** A matrix that vectors are multiplied with: I8 or I16 in panels, and `<name>.scales`. */
 export function matrixTensors(
   name: string,
@@ -96,6 +121,6 @@ export function bytesTensor(name: string, bytes: Uint8Array): WeightsTensor {
 }
 
 /** Every machine that runs Node keeps its numbers little-endian, as the file does. */
-function bytesOf(values: Float32Array | Int8Array | Int16Array): Uint8Array {
+function bytesOf(values: Float32Array | Int32Array | Int8Array | Int16Array): Uint8Array {
   return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
 }

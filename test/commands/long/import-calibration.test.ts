@@ -2,8 +2,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { calibrationIds, readTexts } from "../../../scripts/lib/import/calibration.js";
-import { inverseFactor, product, transposed } from "../../../scripts/lib/import/matrix.js";
-import { quantiseRows, quantiseRowsForInputs } from "../../../scripts/lib/import/quantise.js";
+import { inverseFactor, product, productWithItself, transposed } from "../../../scripts/lib/import/matrix.js";
+import { quantiseRows } from "../../../scripts/lib/import/quantise.js";
+import { roundForInputs, type RoundedLayer } from "../../../scripts/lib/import/round-for-inputs.js";
 import type { WordPiece } from "../../../scripts/lib/import/wordpiece.js";
 import { computed } from "../../lib/tiny-bert.js";
 import { bertTensors, VOCABULARY } from "../../lib/tiny-models.js";
@@ -33,6 +34,8 @@ describe("matrices", () => {
         }
       }
     }
+    for (const n of [1, 2, 3, 4, 5, 9])
+      assert.deepEqual(productWithItself(wave(n * 7), 7), product(wave(n * 7), wave(n * 7), 7));
     assert.deepEqual(transposed(Float64Array.of(1, 2, 3, 4, 5, 6), 3), Float64Array.of(1, 4, 2, 5, 3, 6));
   });
 
@@ -52,50 +55,80 @@ describe("matrices", () => {
 
 describe("rounding that takes inputs into account", () => {
   const [rows, columns, tokens] = [8, 16, 200];
-  const weights = Float32Array.from(wave(rows * columns, 1.3));
+  const linear = {
+    values: Float32Array.from(wave(rows * columns, 1.3)),
+    bias: Float32Array.from(wave(rows, 0.9)),
+  };
+  const weights = new Float64Array(tokens).fill(1 / tokens);
+  /** Two directions make up most of each input, and input 5 is far larger than the others. */
+  const values = Float64Array.from({ length: tokens * columns }, (_, place) => {
+    const [token, column] = [Math.floor(place / columns), place % columns];
+    const value = Math.sin(token) * Math.cos(column) + Math.cos(1.7 * token) + 0.05 * Math.sin(7.3 * place);
+    return column === 5 ? 50 * value : value;
+  });
+  const inputs = { values, weights };
+  const round = (isWide: boolean, exactInputs: number) =>
+    roundForInputs(linear, inputs, { isWide, exactInputs });
 
-  /** What the rounding changes in the outputs, squared and summed over all tokens. */
-  function loss(levels: Int8Array, scales: Float32Array, inputs: Float64Array): number {
-    const difference = Float64Array.from(weights, (weight, place) => {
-      return levels[place]! * scales[Math.floor(place / columns)]! - weight;
-    });
-    return product(inputs, difference, columns).reduce((sum, value) => sum + value ** 2, 0);
+  /** What the rounding changes in the outputs, squared, in the mean over all tokens. */
+  function loss({ matrix, bias, exactInputs, exactColumns }: RoundedLayer): number {
+    let sum = 0;
+    for (let token = 0; token < tokens; token++) {
+      for (let row = 0; row < rows; row++) {
+        let difference = bias[row]! - linear.bias[row]!;
+        for (let column = 0; column < columns; column++) {
+          const exact = exactInputs.indexOf(column);
+          const place = row * columns + column;
+          const weight =
+            exact >= 0 ? exactColumns[exact * rows + row]! : matrix.levels[place]! * matrix.scales[row]!;
+          difference += (weight - linear.values[place]!) * values[token * columns + column]!;
+        }
+        sum += difference ** 2 / tokens;
+      }
+    }
+    return sum;
   }
 
-  test("changes the outputs much less than rounding to the nearest, where inputs go together", () => {
-    // Two directions make up most of each input.
-    const inputs = Float64Array.from({ length: tokens * columns }, (_, place) => {
-      const [token, column] = [Math.floor(place / columns), place % columns];
-      return Math.sin(token) * Math.cos(column) + Math.cos(1.7 * token) + 0.05 * Math.sin(7.3 * place);
-    });
-    const turned = transposed(inputs, columns);
-    const nearest = quantiseRows(weights, rows, columns);
-    const better = quantiseRowsForInputs(weights, rows, columns, product(turned, turned, tokens));
-    const [before, after] = [nearest, better].map(({ levels, scales }) => loss(levels, scales, inputs));
-    assert.ok(after! < before! / 4, `${after} is not a quarter of ${before}`);
+  const nearest: RoundedLayer = {
+    matrix: quantiseRows(linear.values, rows, columns),
+    bias: linear.bias,
+    exactInputs: new Int32Array(),
+    exactColumns: new Float32Array(),
+  };
+
+  test("changes the outputs much less than rounding to the nearest, in 8 bits and in 10", () => {
+    const [before, after, wide] = [nearest, round(false, 0), round(true, 0)].map(loss) as [
+      number,
+      number,
+      number,
+    ];
+    assert.ok(after < before / 4, `${after} is not a quarter of ${before}`);
+    assert.ok(wide < before / 4, `${wide} is not a quarter of ${before}`);
   });
 
-  test("is rounding to the nearest by the chosen scale, where inputs have nothing to do with each other", () => {
-    const products = new Float64Array(columns * columns);
-    for (let i = 0; i < columns; i++) products[i * columns + i] = 1 + i;
-    const { levels, scales } = quantiseRowsForInputs(weights, rows, columns, products);
-    weights.forEach((weight, place) => {
-      const level = Math.round(weight / scales[Math.floor(place / columns)]!);
-      assert.equal(levels[place], Math.max(-127, Math.min(127, level)));
-    });
+  test("keeps the columns of the largest inputs in f32, with levels of 0", () => {
+    const rounded = round(false, 1);
+    assert.deepEqual(rounded.exactInputs, Int32Array.of(5));
+    assert.equal(rounded.exactColumns.length, rows);
+    for (let row = 0; row < rows; row++) assert.equal(rounded.matrix.levels[row * columns + 5], 0);
+    assert.ok(loss(rounded) < loss(round(false, 0)) / 2);
   });
 
-  test("chooses a scale near to the weights of a column whose inputs are far larger than all others", () => {
-    const products = new Float64Array(columns * columns);
-    for (let i = 0; i < columns; i++) products[i * columns + i] = i === 5 ? 10_000 : 1;
-    const errorOf = ({ levels, scales }: { levels: Int8Array; scales: Float32Array }) =>
-      Array.from({ length: rows }, (_, row) => {
-        const place = row * columns + 5;
-        return (levels[place]! * scales[row]! - weights[place]!) ** 2;
-      }).reduce((a, b) => a + b);
-    const nearest = errorOf(quantiseRows(weights, rows, columns));
-    const chosen = errorOf(quantiseRowsForInputs(weights, rows, columns, products));
-    assert.ok(chosen < nearest / 100, `${chosen} is not a hundredth of ${nearest}`);
+  test("names exact inputs in ascending order, and rounds the rest to levels that 8 bits hold", () => {
+    const { exactInputs, matrix } = round(false, 4);
+    assert.equal(exactInputs.length, 4);
+    assert.deepEqual(exactInputs, exactInputs.slice().sort());
+    assert.ok(matrix.levels instanceof Int8Array && matrix.levels.every((level) => level >= -127));
+  });
+
+  test("is the same every time", () => {
+    assert.deepEqual(round(false, 2), round(false, 2));
+  });
+
+  test("takes inputs that are always zero", () => {
+    const none = { values: new Float64Array(tokens * columns), weights };
+    const { matrix, bias } = roundForInputs(linear, none, { isWide: false, exactInputs: 2 });
+    assert.ok([...matrix.levels, ...matrix.scales, ...bias].every(Number.isFinite));
   });
 });
 
@@ -139,7 +172,9 @@ describe("the texts of a calibration", () => {
           "intermediate.dense",
           "output.dense",
         ]) {
-          seen[`${layer}.${part}`] = Array.from(inputs(`encoder.layer.${layer}.${part}.weight`));
+          const { values, weights } = inputs(`encoder.layer.${layer}.${part}.weight`);
+          assert.deepEqual(weights, new Float64Array(8).fill(1 / 8));
+          seen[`${layer}.${part}`] = Array.from(values);
         }
       },
     );
@@ -147,12 +182,9 @@ describe("the texts of a calibration", () => {
     const { inputs } = computed(tensors, 2, ids);
     assert.deepEqual(Object.keys(seen).sort(), Object.keys(inputs).sort());
     for (const [name, rows] of Object.entries(inputs)) {
-      const width = rows[0]!.length;
-      for (let place = 0; place < width * width; place++) {
-        const [i, j] = [Math.floor(place / width), place % width];
-        const once = rows.reduce((sum, row) => sum + row[i]! * row[j]!, 0);
-        near(seen[name]![place]!, 2 * once, 1e-5 * Math.max(1, Math.abs(once)));
-      }
+      const expected = [...rows, ...rows].flat();
+      assert.equal(seen[name]!.length, expected.length);
+      expected.forEach((value, place) => near(seen[name]![place]!, value, 1e-5));
     }
   });
 });

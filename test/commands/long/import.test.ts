@@ -92,6 +92,11 @@ describe("the weights file of a BERT", () => {
     const { tensors } = await imported(bertFiles());
     const layer = "encoder.layer.0";
     const linear = (name: string) => [`${name}.weight.scales F32`, `${name}.bias F32`];
+    const exact = (name: string) => [
+      `${name}.weight.scales F32`,
+      `${name}.weight.exact_columns F32`,
+      `${name}.bias F32`,
+    ];
     const norm = (name: string) => [`${name}.weight F32`, `${name}.bias F32`];
     assert.deepEqual(
       [...tensors].map(([name, { dtype }]) => `${name} ${dtype}`),
@@ -104,26 +109,29 @@ describe("the weights file of a BERT", () => {
         ...linear(`${layer}.attention.self.value`),
         ...linear(`${layer}.attention.output.dense`),
         ...norm(`${layer}.attention.output.LayerNorm`),
-        ...linear(`${layer}.intermediate.dense`),
-        ...linear(`${layer}.output.dense`),
+        ...exact(`${layer}.intermediate.dense`),
+        ...exact(`${layer}.output.dense`),
         ...norm(`${layer}.output.LayerNorm`),
         // 11 rows: 44 bytes, and 4 until the next multiple of 16.
         "embeddings.word_embeddings.weight.scales F32",
-        "padding.1836 U8",
+        "padding.2284 U8",
+        `${layer}.intermediate.dense.weight.exact_inputs I32`,
+        "padding.2296 U8",
+        `${layer}.output.dense.weight.exact_inputs I32`,
         `${layer}.attention.self.value.weight I16`,
+        `${layer}.output.dense.weight I16`,
         "embeddings.word_embeddings.weight I8",
         `${layer}.attention.self.query.weight I8`,
         `${layer}.attention.self.key.weight I8`,
         `${layer}.attention.output.dense.weight I8`,
         `${layer}.intermediate.dense.weight I8`,
-        `${layer}.output.dense.weight I8`,
         "vocabulary U8",
       ],
     );
     for (const [name, { dtype, start }] of tensors) {
       if (dtype !== "U8") assert.equal(start % 16, 0, name);
     }
-    assert.deepEqual(tensors.get("padding.1836")!.bytes, Buffer.alloc(4));
+    assert.deepEqual(tensors.get("padding.2284")!.bytes, Buffer.alloc(4));
     assert.deepEqual(tensors.get("embeddings.position_embeddings.weight")!.shape, [8, 16]);
     assert.deepEqual(tensors.get("embeddings.token_type_embeddings.weight")!.shape, [1, 16]);
     assert.deepEqual(tensors.get("embeddings.word_embeddings.weight")!.shape, [11, 16]);
@@ -131,42 +139,24 @@ describe("the weights file of a BERT", () => {
     assert.equal(tensors.get("vocabulary")!.bytes.toString(), VOCABULARY.join("\n"));
   });
 
-  test("quantises each row by its largest value, halves to the even level, and puts matrices into panels", async () => {
+  test("quantises each row of the word table by its largest value, halves to the even level", async () => {
+    const name = "embeddings.word_embeddings.weight";
     const weights = bertTensors();
-    const query = weights["encoder.layer.0.attention.self.query.weight"]!;
-    const values = Array.from(query.values);
+    const values = Array.from(weights[name]!.values);
     // Row 9: a scale of 1, and values half-way between two levels. Row 10: zeros.
     values.splice(9 * 16, 16, 127, 0.5, 1.5, 2.5, -0.5, -1.5, -2.5, 126.5, 0.49, -0.51, 0, 1, -127, 3, 4, 5);
     values.splice(10 * 16, 16, ...new Array<number>(16).fill(0));
-    query.values = values;
+    weights[name]!.values = values;
     const { tensors } = await imported({ ...bertFiles(), "model.safetensors": safetensors(weights) });
 
-    const { shape, bytes } = tensors.get("encoder.layer.0.attention.self.query.weight")!;
-    const scales = floats(tensors.get("encoder.layer.0.attention.self.query.weight.scales")!.bytes);
-    assert.deepEqual(shape, [2, 8, 4, 2, 2]);
-    const level = (row: number, column: number) => {
-      const pair = Math.floor(row / 8) * 8 + Math.floor(column / 2);
-      // Row r + 4 of a panel shares a 16-bit number with row r: 256 of the one, and 128 + the other.
-      const shared = bytes.readInt16LE(16 * pair + 4 * (row % 4) + 2 * (column % 2));
-      return row % 8 < 4 ? (shared & 0xff) - 128 : shared >> 8;
-    };
-    const levels = (row: number) => Array.from({ length: 16 }, (_, column) => level(row, column));
+    const words = tensors.get(name)!;
+    const scales = floats(tensors.get(`${name}.scales`)!.bytes);
+    const levels = (row: number) => Array.from({ length: 16 }, (_, i) => words.bytes.readInt8(16 * row + i));
     assert.deepEqual(levels(9), [127, 0, 2, 2, 0, -2, -2, 126, 0, -1, 0, 1, -127, 3, 4, 5]);
     assert.deepEqual(levels(10), new Array(16).fill(0));
     assert.deepEqual([scales[9], scales[10]], [1, 1]);
-    for (let row = 0; row < 16; row++) {
-      const original = values.slice(16 * row, 16 * row + 16);
-      const largest = Math.max(...original.map(Math.abs));
-      if (row !== 10) assert.equal(scales[row], Math.fround(largest / 127));
-      for (const [column, value] of original.entries()) {
-        assert.ok(Math.abs(level(row, column) * scales[row]! - value) <= scales[row]! * 0.5001);
-      }
-    }
-
-    const words = tensors.get("embeddings.word_embeddings.weight")!;
-    const wordScales = floats(tensors.get("embeddings.word_embeddings.weight.scales")!.bytes);
-    for (const [place, value] of Array.from(weights["embeddings.word_embeddings.weight"]!.values).entries()) {
-      const scale = wordScales[Math.floor(place / 16)]!;
+    for (const [place, value] of values.entries()) {
+      const scale = scales[Math.floor(place / 16)]!;
       assert.ok(Math.abs(words.bytes.readInt8(place) * scale - value) <= scale * 0.5001);
     }
     assert.deepEqual(
@@ -175,22 +165,55 @@ describe("the weights file of a BERT", () => {
     );
   });
 
-  test("has the value matrices of attention in 10 bits, in panels of their own", async () => {
-    const name = "encoder.layer.0.attention.self.value.weight";
+  test("has matrices in 8 bits, in panels, and columns of the feed-forward layers in f32", async () => {
+    const name = "encoder.layer.0.intermediate.dense.weight";
     const { tensors } = await imported(bertFiles());
     const { dtype, shape, bytes } = tensors.get(name)!;
+    assert.deepEqual([dtype, shape], ["I8", [3, 8, 4, 2, 2]]);
     const scales = floats(tensors.get(`${name}.scales`)!.bytes);
-    assert.deepEqual([dtype, shape], ["I16", [2, 8, 8, 2]]);
+    const exactInputs = tensors.get(`${name}.exact_inputs`)!;
+    const exactColumns = tensors.get(`${name}.exact_columns`)!;
+    assert.deepEqual([exactInputs.dtype, exactInputs.shape], ["I32", [2]]);
+    assert.deepEqual([exactColumns.dtype, exactColumns.shape], ["F32", [2, 24]]);
+    const exact = [0, 1].map((index) => exactInputs.bytes.readInt32LE(4 * index));
+    assert.ok(exact[0]! < exact[1]!);
     for (const [index, value] of Array.from(bertTensors()[name]!.values).entries()) {
       const [row, column] = [Math.floor(index / 16), index % 16];
-      const place = [Math.floor(row / 8), Math.floor(column / 2), row % 8, column % 2];
-      const level = bytes.readInt16LE(2 * place.reduce((sum, i, axis) => sum * shape[axis]! + i, 0));
-      assert.ok(Math.abs(level) <= 511);
-      assert.ok(Math.abs(level * scales[row]! - value) <= scales[row]! * 0.5001);
+      const pair = Math.floor(row / 8) * 8 + Math.floor(column / 2);
+      // Row r + 4 of a panel shares a 16-bit number with row r: 256 of the one, and 128 + the other.
+      const shared = bytes.readInt16LE(16 * pair + 4 * (row % 4) + 2 * (column % 2));
+      const level = row % 8 < 4 ? (shared & 0xff) - 128 : shared >> 8;
+      if (exact.includes(column)) {
+        assert.equal(level, 0);
+        const found = exactColumns.bytes.readFloatLE(4 * (24 * exact.indexOf(column) + row));
+        assert.ok(Math.abs(found - value) <= 4 * scales[row]!);
+      } else {
+        // Weights take back what rounding others did: not only half a level.
+        assert.ok(Math.abs(level * scales[row]! - value) <= 4 * scales[row]!);
+      }
     }
-    const largest = Math.max(...Array.from(bertTensors()[name]!.values).slice(0, 16).map(Math.abs));
-    assert.equal(scales[0], Math.fround(largest / 511));
   });
+
+  for (const part of ["attention.self.value", "output.dense"]) {
+    test(`has ${part} in 10 bits where the file has room, in panels of their own`, async () => {
+      const name = `encoder.layer.0.${part}.weight`;
+      const { tensors } = await imported(bertFiles());
+      const { dtype, shape, bytes } = tensors.get(name)!;
+      const columns = bertTensors()[name]!.shape[1]!;
+      const scales = floats(tensors.get(`${name}.scales`)!.bytes);
+      const exactInputs = tensors.get(`${name}.exact_inputs`)?.bytes ?? Buffer.alloc(0);
+      const exact = Array.from({ length: exactInputs.length / 4 }, (_, i) => exactInputs.readInt32LE(4 * i));
+      assert.deepEqual([dtype, shape], ["I16", [2, columns / 2, 8, 2]]);
+      for (const [index, value] of Array.from(bertTensors()[name]!.values).entries()) {
+        const [row, column] = [Math.floor(index / columns), index % columns];
+        const place = [Math.floor(row / 8), Math.floor(column / 2), row % 8, column % 2];
+        const level = bytes.readInt16LE(2 * place.reduce((sum, i, axis) => sum * shape[axis]! + i, 0));
+        assert.ok(Math.abs(level) <= 511);
+        if (exact.includes(column)) assert.equal(level, 0);
+        else assert.ok(Math.abs(level * scales[row]! - value) <= 4 * scales[row]!);
+      }
+    });
+  }
 
   test("is the same from F32, F16 and BF16, with and without the prefix `bert.`, and from TensorFlow's names", async () => {
     const { tensors: expected } = await imported(bertFiles());
@@ -239,7 +262,7 @@ describe("the weights file of a BERT", () => {
     assert.equal(metadata["dense_activation"], "tanh");
     assert.equal(metadata["pooling"], "cls");
     assert.equal(metadata["normalize"], "false");
-    assert.deepEqual(tensors.get("dense.linear.weight")!.shape, [1, 8, 4, 2, 2]);
+    assert.deepEqual(tensors.get("dense.linear.weight")!.shape, [1, 8, 8, 2]);
     assert.deepEqual(floats(tensors.get("dense.linear.bias")!.bytes), values.slice(0, 8));
     assert.equal(
       description,
