@@ -40,8 +40,8 @@ export function partInWords({ dimensions, semanticDimensions, maxDimensions }, p
     part === "meaning"
       ? "what a text says. Best for short texts and paraphrase."
       : `${semanticDimensions} for what a text says + ${maxDimensions - semanticDimensions} for its rare words. Best for search.`;
-  const how = count === dimensions ? "The API’s default." : `Send “dimensions”: ${count} to get this.`;
-  return `${count.toLocaleString("en")} dimensions: ${what} ${how}`;
+  const how = count === dimensions ? "" : ` Send “dimensions”: ${count} to get this.`;
+  return `${count.toLocaleString("en")} dimensions: ${what}${how}`;
 }
 
 /** What went wrong, in words, and which part of the page it is about. */

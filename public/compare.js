@@ -12,6 +12,7 @@ import {
   duration,
   exampleButtons,
   field,
+  labelParts,
   median,
   onRadio,
   radioValue,
@@ -45,6 +46,7 @@ const QUICK_MILLISECONDS = 300;
 const COLD_MILLISECONDS = 1500; // a first request may have loaded the model: it is worth a second one
 const RELIABLE_TEXTS = 20; // fewer say little about how many dimensions are enough
 const DIGITS = 3;
+const MATRIX_TITLE = "Pairwise similarity";
 const HOW_TO_READ = "Point at a square, or use the arrow keys, for its number.";
 const NOTHING_IN_COMMON = Math.SQRT2; // the distance of two unit vectors at right angles
 const KEPT = 0.95; // of the nearest neighbours: from there on a vector is as good as the whole
@@ -161,7 +163,9 @@ export function startCompare(page) {
 
   /** Fills in what depends on the model. */
   function modelKnown() {
-    const { semanticDimensions, maxDimensions } = page.model ?? UNKNOWN_MODEL;
+    const model = page.model ?? UNKNOWN_MODEL;
+    const { semanticDimensions, maxDimensions } = model;
+    labelParts("compare-part", model);
     byId("compare-part").hidden = semanticDimensions === maxDimensions;
     showPartHint();
   }
@@ -280,7 +284,7 @@ export function startCompare(page) {
           : `network and computing${times.length > 1 ? `, median of\u00a0${times.length}` : ""}`,
       ],
       [
-        "Each text",
+        "Per text in this batch",
         duration(milliseconds / count),
         `${count.toLocaleString("en")} in ${requests > 1 ? "all" : "one request"}`,
       ],
@@ -355,11 +359,10 @@ export function startCompare(page) {
       return value <= neutral ? 1 - value / neutral : -(value - neutral) / (farthest - neutral);
     };
     const shownTexts = result.texts.slice(0, rows.length);
+    byId("matrix-title").textContent =
+      rows.length < result.texts.length ? `${MATRIX_TITLE}, texts 1 to ${rows.length}` : MATRIX_TITLE;
     byId("matrix-caption").hidden = !isDense;
-    byId("matrix-caption").textContent =
-      rows.length < result.texts.length
-        ? `Texts 1 to ${rows.length} of ${result.texts.length.toLocaleString("en")}. ${HOW_TO_READ}`
-        : HOW_TO_READ;
+    byId("matrix-caption").textContent = HOW_TO_READ;
     drawMatrix(byId("matrix"), {
       texts: shownTexts,
       rows,
@@ -375,8 +378,8 @@ export function startCompare(page) {
             from: lowest,
             to: highest,
             heatOf,
-            ticks: [lowest, highest],
-            words: isCosine ? ["least alike", "most alike"] : ["most alike", "least alike"],
+            ticks: [],
+            words: [`lowest here ${format(lowest, 2)}`, `highest here ${format(highest, 2)}`],
           }
         : isCosine
           ? { from: -1, to: 1, heatOf, ticks: [-1, 0, 1], words: ["opposite", "same"] }
@@ -493,9 +496,9 @@ export function startCompare(page) {
     if (!result) return;
     const place = byId("cost-hint");
     const { costs, of = 0 } = result.known.costs ?? {};
-    if (result.texts.length < 2 || (costs && of < 2)) {
+    if (result.texts.length < RELIABLE_TEXTS || (costs && of < RELIABLE_TEXTS)) {
       byId("cost").replaceChildren();
-      place.textContent = "It takes two texts with known words to see what smaller vectors lose.";
+      place.textContent = `Add at least ${RELIABLE_TEXTS} texts to see how short your vectors can be.`;
       return;
     }
     if (!costs) return;
@@ -525,7 +528,6 @@ export function startCompare(page) {
         ? `The chart shortens the ${result.split} dimensions of meaning alone, without the ${wordsCount} of words behind them.`
         : "",
       of < result.texts.length ? `Measured on ${of} of the texts.` : "",
-      of < RELIABLE_TEXTS ? "Add more texts for a reliable answer." : "",
     ]
       .filter(Boolean)
       .join(" ");

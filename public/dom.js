@@ -33,6 +33,11 @@ export function showError(name, message) {
   else marked?.removeAttribute("aria-invalid");
 }
 
+/** @param {string} id */
+export function buttonOf(id) {
+  return /** @type {HTMLButtonElement} */ (byId(id));
+}
+
 /** Which radio button of a name is on. @param {string} name */
 export function radioValue(name) {
   return /** @type {HTMLInputElement} */ (document.querySelector(`input[name="${name}"]:checked`)).value;
@@ -42,6 +47,21 @@ export function radioValue(name) {
 export function checkRadio(name, value) {
   const radio = document.querySelector(`input[name="${name}"][value="${CSS.escape(value)}"]`);
   if (radio instanceof HTMLInputElement) radio.checked = true;
+}
+
+/**
+ * Writes on the switch between the parts of a vector how many dimensions each has.
+ * @param {string} name of its radio buttons @param {import("./api.js").Model} model
+ */
+export function labelParts(name, { dimensions, semanticDimensions, maxDimensions }) {
+  for (const [part, label, count] of /** @type {const} */ ([
+    ["meaning", "Meaning", semanticDimensions],
+    ["all", "Meaning + words", maxDimensions],
+  ])) {
+    const place = document.querySelector(`input[name="${name}"][value="${part}"] + span`);
+    const text = `${label} · ${count.toLocaleString("en")}`.replaceAll(" ", "\u00a0"); // one line
+    if (place) place.textContent = text + (count === dimensions ? " (API\u00a0default)" : "");
+  }
 }
 
 /** @param {string} name @param {() => void} changed */
@@ -87,7 +107,7 @@ export function selectTab(prefix, names, chosen) {
   return { select: (/** @type {Name} */ name) => select(names.indexOf(name)) };
 }
 
-/** @param {HTMLElement} button @param {() => string | Promise<string | { failure: string }>} text */
+/** @param {HTMLButtonElement} button @param {() => string | Promise<string | { failure: string }>} text */
 export function copyButton(button, text) {
   const label = button.textContent ?? "";
   let timer = /** @type {ReturnType<typeof setTimeout> | undefined} */ (undefined);
@@ -98,7 +118,9 @@ export function copyButton(button, text) {
     button.textContent = said;
     announce(said);
     clearTimeout(timer);
-    timer = setTimeout(() => (button.textContent = label), 1600);
+    timer = setTimeout(() => {
+      if (!button.disabled) button.textContent = label; // a disabled one says why it is
+    }, 1600);
   });
 }
 

@@ -156,10 +156,13 @@ export function drawMatrix(place, { texts, rows, heatOf, digits, caption, onPair
         { "data-row": String(i), "data-column": String(j) },
         format(rows[i][j], digits),
       );
-      const { background, ink } = colours[heatStep(isDense && i === j ? 0 : heatOf(rows[i][j]))];
-      cell.style.background = background;
-      cell.style.color = ink;
-      if (i === j) cell.className = "self";
+      if (i === j) {
+        cell.className = "self";
+      } else {
+        const { background, ink } = colours[heatStep(heatOf(rows[i][j]))];
+        cell.style.background = background;
+        cell.style.color = ink;
+      }
       row.append(cell);
     }
     body.append(row);
@@ -398,7 +401,7 @@ function drawDots(place, { texts, indices, label, onPoint }, { width, height, ra
   place.replaceChildren(canvas, said);
 }
 
-const CAPTION_LENGTHS = [60, 48, 36, 24, 14]; // characters
+const CAPTION_LENGTHS = [Infinity, 60, 48, 36, 24, 14]; // characters
 
 /** @typedef {{ x: number, y: number, anchor: string, from: number, to: number, text: string }} Caption */
 

@@ -8,6 +8,7 @@ const DATABASE = "embeddings-worker";
 const STORE = "page";
 const KEY = "texts";
 const LONGEST_LINK = 32_000; // characters: some mail and chat programs break longer ones
+const LONGEST_STATE = 4e6; // characters: so many texts are not even compressed
 const LONGEST_PLAIN = 200; // below this, compressing makes the link longer
 
 /** @returns {Promise<State | null>} */
@@ -62,11 +63,13 @@ function inStore(mode, act) {
  * @param {State} state @returns {Promise<string | null>} null where it would be longer than links may be
  */
 export async function toFragment(state) {
-  const bytes = new TextEncoder().encode(JSON.stringify(state));
-  const fragment =
-    bytes.length < LONGEST_PLAIN
-      ? `#texts=${toUrlBase64(bytes)}`
-      : `#texts-deflated=${toUrlBase64(await through(bytes, new CompressionStream("deflate-raw")))}`;
+  const text = JSON.stringify(state);
+  if (text.length > LONGEST_STATE) return null;
+  const plain = new TextEncoder().encode(text);
+  if (plain.length < LONGEST_PLAIN) return `#texts=${toUrlBase64(plain)}`;
+  const deflated = await through(plain, new CompressionStream("deflate-raw"));
+  if (deflated.length > LONGEST_LINK) return null; // base64 makes it longer still
+  const fragment = `#texts-deflated=${toUrlBase64(deflated)}`;
   return fragment.length > LONGEST_LINK ? null : fragment;
 }
 

@@ -2,7 +2,7 @@
 // The page's frame: the models, the key, the tabs, what is remembered, the requests as code. The two views are modules.
 import { apiKey, listModels, RequestError } from "./api.js";
 import { startCompare } from "./compare.js";
-import { announce, byId, copyButton, selectTab, showError } from "./dom.js";
+import { announce, buttonOf, byId, copyButton, selectTab, showError } from "./dom.js";
 import { element, onThemeChange } from "./draw.js";
 import { forget, fromFragment, recall, remember, toFragment } from "./memory.js";
 import { startSearch } from "./search.js";
@@ -10,6 +10,8 @@ import { quality } from "./quality.js";
 import { snippets } from "./snippets.js";
 
 const SAVE_PAUSE_MILLISECONDS = 400;
+const LINK_LABEL = byId("compare-link").textContent;
+const TOO_LONG = "Too long for a link";
 const baseUrl = `${location.origin}/v1`;
 
 /** @typedef {"compare" | "search"} View */
@@ -77,17 +79,19 @@ const page = {
 };
 
 byId("base-url").textContent = baseUrl;
-byId("host").textContent = location.host;
+byId("host").textContent = byId("files-host").textContent = location.host;
 byId("local-hint").hidden = !/^(?:localhost|127\.[\d.]+|\[::1\])$/.test(location.hostname);
-copyButton(byId("copy-base-url"), () => baseUrl);
-copyButton(byId("copy-snippet"), () => byId("snippet-code").textContent ?? "");
+copyButton(buttonOf("copy-base-url"), () => baseUrl);
+copyButton(buttonOf("copy-snippet"), () => byId("snippet-code").textContent ?? "");
 
 const keyField = /** @type {HTMLInputElement} */ (byId("api-key"));
 keyField.value = apiKey.load();
 showKeyForm(keyField.value !== "");
+showKeyState();
 keyField.addEventListener("input", () => {
   apiKey.store(keyField.value.trim());
   showError("key", null);
+  showKeyState();
   showSnippet();
 });
 byId("key-toggle").addEventListener("click", () => {
@@ -127,11 +131,10 @@ selectTab("tab-", ["curl", "python", "typescript"], (name) => {
   showSnippet();
 });
 for (const name of /** @type {View[]} */ (["compare", "search"])) {
-  copyButton(byId(`${name}-link`), async () => {
+  copyButton(buttonOf(`${name}-link`), async () => {
     const fragment = await toFragment({ ...stateNow(), view: name });
     if (fragment !== null) return location.origin + location.pathname + fragment;
-    announce("Too much text for a link");
-    return { failure: "Too much for a link" };
+    return { failure: TOO_LONG };
   });
 }
 byId("forget").addEventListener("click", async () => {
@@ -141,6 +144,7 @@ byId("forget").addEventListener("click", async () => {
   compare.restore(undefined);
   search.restore(undefined);
   announce("Forgotten");
+  void showLinks();
   void views[view].run();
 });
 addEventListener("pagehide", () => {
@@ -159,6 +163,7 @@ onThemeChange(() => {
 const linked = await fromFragment(location.hash);
 const state = linked ?? (await recall());
 restore(state);
+void showLinks();
 await showModels(state?.model ?? null);
 start(
   linked?.view ??
@@ -172,6 +177,7 @@ async function openLink() {
   const carried = await fromFragment(location.hash);
   if (!carried) return;
   restore(carried);
+  void showLinks();
   await showModels(carried.model ?? null);
   start(carried.view ?? "compare");
 }
@@ -194,7 +200,20 @@ function stateNow() {
 
 function save() {
   saving = undefined;
-  if (!isForgotten) void remember(stateNow());
+  if (isForgotten) return;
+  void remember(stateNow());
+  void showLinks();
+}
+
+/** A link that would be too long is not offered. */
+async function showLinks() {
+  const isTooLong = (await toFragment(stateNow())) === null;
+  for (const name of ["compare", "search"]) {
+    const button = buttonOf(`${name}-link`);
+    if (button.disabled === isTooLong) continue;
+    button.disabled = isTooLong;
+    button.textContent = isTooLong ? TOO_LONG : LINK_LABEL;
+  }
 }
 
 /** @param {string | null} wanted */
@@ -253,6 +272,10 @@ function showFacts() {
 function showKeyForm(isShown) {
   byId("key-form").hidden = !isShown;
   byId("key-toggle").setAttribute("aria-expanded", String(isShown));
+}
+
+function showKeyState() {
+  byId("key-toggle").textContent = apiKey.value ? "API key: set" : "API key…";
 }
 
 function showSnippet() {

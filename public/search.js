@@ -9,6 +9,7 @@ import {
   duration,
   exampleButtons,
   field,
+  labelParts,
   onRadio,
   radioValue,
   showError,
@@ -118,7 +119,9 @@ export function startSearch(page) {
   }
 
   function modelKnown() {
-    const { semanticDimensions, maxDimensions } = page.model ?? UNKNOWN_MODEL;
+    const model = page.model ?? UNKNOWN_MODEL;
+    const { semanticDimensions, maxDimensions } = model;
+    labelParts("search-part", model);
     byId("search-part").hidden = byId("search-part-hint").hidden = semanticDimensions === maxDimensions;
     showPartHint();
   }
@@ -368,20 +371,21 @@ export function startSearch(page) {
         );
       }),
     );
-    byId("rankings").classList.toggle("without-words", ranking.countByWords === 0);
+    const nothingByWords = ranking.countByWords === 0;
+    byId("ranking-title").textContent = nothingByWords ? "Results" : "By vectors";
+    byId("by-words-head").hidden = byId("by-words").hidden = nothingByWords;
     const unseen = all.length - ranking.countByWords;
     const ignored = ranking.fillers.length
       ? `BM25 ignores filler words (${fewOf(asTyped(ranking.fillers)).join(", ")}). `
       : "";
     const either =
       ranking.keywords.length > WORDS_SHOWN ? "any keyword of the query" : listed(asTyped(ranking.keywords));
-    byId("by-words-hint").textContent =
-      ranking.countByWords === 0
-        ? `No matches. ${ignored}No document contains ${either}.`
-        : ignored +
-          (unseen > 0
-            ? `The other ${countOf(unseen, "document")} ${unseen === 1 ? "does" : "do"} not contain ${either}: BM25 cannot find ${unseen === 1 ? "it" : "them"}.`
-            : "");
+    byId("by-words-hint").textContent = nothingByWords
+      ? `Keyword search (BM25) finds nothing here: no document has ${either}.`
+      : ignored +
+        (unseen > 0
+          ? `The other ${countOf(unseen, "document")} ${unseen === 1 ? "does" : "do"} not contain ${either}: BM25 cannot find ${unseen === 1 ? "it" : "them"}.`
+          : "");
     showCounted(ranking);
   }
 

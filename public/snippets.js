@@ -13,7 +13,9 @@
  */
 
 const TEXTS_SHOWN = 3; // of many: the code is to be read at a glance
-const FEW_TEXTS = 6; // so many are shown all
+const FEW_TEXTS = 20; // so many are shown all
+
+const TYPE_NOTE = "input_type: optional, not part of the OpenAI API";
 
 /** @typedef {Record<"curl" | "python" | "typescript", (snippet: Snippet) => string>} Snippets */
 
@@ -33,6 +35,7 @@ export const snippets = {
     if (query === undefined) return [...note, call(texts.length === 1 ? texts[0] : texts, "")].join("\n");
     return [
       "# Once: the documents. Keep their vectors.",
+      ...(snippet.typed ? [`# ${TYPE_NOTE}`] : []),
       ...note,
       call(texts, "document"),
       "",
@@ -59,7 +62,9 @@ export const snippets = {
       `    model=${JSON.stringify(model)},`,
       `    input=${value},`,
       ...(dimensions === undefined ? [] : [`    dimensions=${dimensions},`]),
-      ...(type && snippet.typed ? [`    extra_body={"input_type": ${JSON.stringify(type)}},`] : []),
+      ...(type && snippet.typed
+        ? [`    extra_body={"input_type": ${JSON.stringify(type)}},  # ${TYPE_NOTE}`]
+        : []),
       ")",
     ];
     if (query === undefined) {
@@ -109,7 +114,9 @@ export const snippets = {
       `  model: ${JSON.stringify(model)},`,
       `  input: ${value},`,
       ...(dimensions === undefined ? [] : [`  dimensions: ${dimensions},`]),
-      ...(type && snippet.typed ? [`  ...({ input_type: ${JSON.stringify(type)} } as object),`] : []),
+      ...(type && snippet.typed
+        ? [`  ...({ input_type: ${JSON.stringify(type)} } as object), // ${TYPE_NOTE}`]
+        : []),
       `});`,
     ];
     if (query === undefined) {

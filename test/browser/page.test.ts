@@ -96,6 +96,7 @@ test("draws each text as a cell row, a point and a strip of colours", async () =
     .locator("#matrix td[data-row]")
     .evaluateAll((found) => found.map((cell) => getComputedStyle(cell).backgroundColor));
   assert.ok(new Set(cells).size > 4, "cells of different values have different colours");
+  assert.equal(new Set([0, 5, 10, 15].map((at) => cells[at])).size, 1, "the diagonal is grey");
   assert.equal(await page.locator("#scatter .mark").count(), 4);
   const places = await page
     .locator("#scatter .mark circle")
@@ -179,7 +180,7 @@ test("takes 300 texts: a matrix of the first 30, all of them on the map, and a l
     page,
     Array.from({ length: 300 }, (_, i) => `text number ${i} of three hundred`),
   );
-  await page.getByText("Texts 1 to 30 of 300.").waitFor();
+  await page.getByRole("heading", { name: "Pairwise similarity, texts 1 to 30" }).waitFor();
   assert.equal(await page.locator("#matrix tbody tr").count(), 30);
   assert.equal(await page.locator("#each > li").count(), 25);
   await page.getByRole("button", { name: "Next" }).click();
@@ -249,6 +250,11 @@ test("many texts are squares without numbers, which the arrow keys and the point
     .evaluateAll((cells) => cells.map((cell) => getComputedStyle(cell).fontSize));
   assert.deepEqual([...new Set(sizes)], ["0px"]);
   await page.locator("#matrix").focus();
+  const others = vectors.flatMap((vector, i) => vectors.slice(0, i).map((other) => cosine(vector, other)));
+  assert.deepEqual(await page.locator("#scale .words").allInnerTexts(), [
+    `lowest here ${Math.min(...others).toFixed(2)}`.replace("-", "−"),
+    `highest here ${Math.max(...others).toFixed(2)}`,
+  ]);
   for (const key of ["ArrowDown", "ArrowDown", "ArrowDown", "ArrowRight"]) await page.keyboard.press(key);
   assert.ok(
     (await page.locator("#pair").innerText()).startsWith(
@@ -318,7 +324,7 @@ test("the texts and the results start level, however many texts there are; a key
   assert.ok(Math.abs((await top("#compare-form")) - (await top("#compare-results"))) < 1);
   await page.evaluate(() => scrollTo(0, 0));
   const before = await top("#tab-compare");
-  await page.getByRole("button", { name: "API key" }).click();
+  await page.getByRole("button", { name: "API key…" }).click();
   assert.ok(await page.getByLabel("API key").isVisible());
   assert.equal(await top("#tab-compare"), before);
 });
@@ -639,12 +645,26 @@ test("a link opens the search, with its documents and its query", async () => {
   assert.equal(await other.getByLabel("Search for").inputValue(), "another");
 });
 
-test("texts that are too many for a link are said to be so", async () => {
+test("texts that are too many for a link are said to be so, in both views, until they are fewer", async () => {
   const page = await openCompared();
+  const links = page.locator("#compare-link, #search-link");
+  assert.deepEqual(await links.allTextContents(), Array(2).fill("Copy link with these texts"));
   const random = Array.from({ length: 8000 }, () => Math.random().toString(36));
   await paste(page, "texts", random.join("\n"));
+  await page.locator("#compare-link:disabled", { hasText: "Too long for a link" }).waitFor();
+  assert.deepEqual(await links.allTextContents(), Array(2).fill("Too long for a link"));
+  await paste(page, "texts", "few");
+  await page.locator("#compare-link:enabled", { hasText: "Copy link with these texts" }).waitFor();
+});
+
+test("texts that become too many just after a copy leave a button that says so", async () => {
+  const page = await openCompared({ permissions: ["clipboard-read", "clipboard-write"] });
   await page.locator("#compare-link").click();
-  await page.locator("#compare-link", { hasText: "Too much for a link" }).waitFor();
+  await page.locator("#compare-link", { hasText: "Copied" }).waitFor();
+  const random = Array.from({ length: 8000 }, () => Math.random().toString(36));
+  await paste(page, "texts", random.join("\n"));
+  await page.waitForTimeout(2000); // by then "Copied" has been taken back
+  assert.equal(await page.locator("#compare-link:disabled").textContent(), "Too long for a link");
 });
 
 test("a link that is broken opens the page as if there were none", async () => {
@@ -662,17 +682,18 @@ const AWKWARD_TEXTS = [
   "naïve 速い 🦀 \u2028 end",
 ];
 
-test("of many texts the code has three, and the header leads to it", async () => {
+test("the code has up to 20 texts, of more the first three, and the header leads to it", async () => {
   const page = await openCompared();
-  await page.getByRole("button", { name: "Topics" }).click();
   const snippet = page.locator("#snippet");
-  await snippet.getByText("The first 3 of your 8 texts.").waitFor();
-  const code = (await snippet.textContent()) ?? "";
-  assert.deepEqual(JSON.parse(/'({[^]*})'/.exec(code)![1]).input, [
-    "The heart pumps blood through the arteries.",
-    "High blood pressure strains the heart.",
-    "Rust checks memory safety when it compiles.",
-  ]);
+  const inputs = async () => JSON.parse(/'({[^]*})'/.exec((await snippet.textContent()) ?? "")![1]).input;
+  const texts = Array.from({ length: 21 }, (_, i) => `text ${i}`);
+  await embedTexts(page, texts);
+  await snippet.getByText("The first 3 of your 21 texts.").waitFor();
+  assert.deepEqual(await inputs(), texts.slice(0, 3));
+  await embedTexts(page, texts.slice(0, 20));
+  assert.deepEqual(await inputs(), texts.slice(0, 20));
+  await page.getByRole("button", { name: "Topics" }).click();
+  await compared(page);
   await page.getByRole("link", { name: "Use it in your code" }).click();
   await page.waitForFunction(() => document.activeElement?.id === "snippet");
   assert.ok((await snippet.boundingBox())!.y < 900, "it is in the window");
@@ -768,6 +789,7 @@ test("asks for a key where one is needed, keeps it for this tab alone and never 
 
   await page.reload();
   await page.locator("#compare-results").waitFor();
+  await page.getByRole("button", { name: "API key: set" }).waitFor();
   for (const language of ["curl", "Python", "TypeScript"]) {
     await page.getByRole("tab", { name: language }).click();
     const snippet = await page.locator("#snippet").innerText();
@@ -779,6 +801,7 @@ test("asks for a key where one is needed, keeps it for this tab alone and never 
   await otherTab.goto(lockedService.url);
   await otherTab.locator("#key-error").filter({ hasText: "asks for an API key" }).waitFor();
   assert.equal(await otherTab.getByLabel("API key").inputValue(), "");
+  await otherTab.getByRole("button", { name: "API key…" }).waitFor();
 });
 
 test("messages are about the texts of a form, not about a request's fields and bytes", () => {
@@ -937,7 +960,10 @@ for (const colorScheme of ["light", "dark"] as const) {
       const [texts, rows] = [Array.from(values, String), Array.from(values, () => values)];
       const place = document.createElement("div");
       drawMatrix(place, { texts, rows, heatOf: Number, digits: 2, caption: "", onPair: Boolean });
-      const cells = [...place.querySelectorAll<HTMLElement>("tbody tr:first-child td")];
+      // The first row, whose cell on the diagonal has no colour of its own: that value is taken from the second.
+      const cells = [
+        ...place.querySelectorAll<HTMLElement>('[data-row="0"]:not(.self), [data-row="1"][data-column="0"]'),
+      ];
       return cells.map(({ style }) => [style.backgroundColor, style.color] as const);
     });
     const contrasts = colours.map(([background, ink]) => {
@@ -1056,6 +1082,12 @@ for (const width of [320, 390, 768, 1280, 1920]) {
     await page.getByRole("textbox", { name: "Documents" }).fill("w".repeat(400));
     await page.locator("#ranking li").first().waitFor();
     assert.equal(await excessWidth(page), 0, "in the search");
+    const snippet = page.locator("#snippet");
+    if (width <= 390)
+      assert.ok(
+        await snippet.evaluate((pre) => pre.scrollWidth <= pre.clientWidth),
+        "the lines of the code wrap",
+      );
   });
 }
 

@@ -31,6 +31,19 @@ import {
 
 const run = promisify(execFile);
 const MEANING = 384;
+/** Twenty: from so many on the page says how short vectors can be. */
+const MANY_TEXTS = [
+  "cat on the mat",
+  "price of bread",
+  "river in winter",
+  "electric guitar",
+  "train to Paris",
+  "password of the bank account",
+  "doctor and patient",
+  "football match",
+  "election result",
+  "volcano on the island",
+].flatMap((thing) => [`My ${thing}`, `Your ${thing} again`]);
 useService({ weights: readFileSync(SHIPPED_WEIGHTS) });
 
 // ------------------------------------------------------------------------------------------- comparing texts
@@ -69,12 +82,24 @@ test("says of either part how the API gives it, in both views", async () => {
   const compare = page.locator("#compare-part-hint");
   assert.match(await compare.innerText(), /^384 dimensions: .* Send “dimensions”: 384 to get this\.$/);
   await page.locator("#compare-part").getByLabel("Meaning + words").check();
-  assert.match(await compare.innerText(), /^1,024 dimensions: 384 for .* \+ 640 for .* The API’s default\.$/);
+  assert.match(await compare.innerText(), /^1,024 dimensions: 384 for .* \+ 640 for .* Best for search\.$/);
+  const labels = ["Meaning · 384", "Meaning + words · 1,024 (API default)"];
+  assert.deepEqual(await partsOf(page, "compare"), labels);
   await page.getByRole("tab", { name: "Search documents" }).click();
-  assert.equal(await page.locator("#search-part-hint").innerText(), await compare.innerText());
-  await page.locator("#search-part").getByLabel("Meaning", { exact: true }).check();
+  assert.deepEqual(await partsOf(page, "search"), labels);
+  assert.equal(await page.locator("#search-part-hint").innerText(), (await compare.textContent()) ?? "");
+  await page
+    .locator("#search-part")
+    .getByLabel(/^Meaning\s·/)
+    .check();
   assert.match(await page.locator("#search-part-hint").innerText(), /Send “dimensions”: 384/);
 });
+
+/** The labels of a view's switch between the parts of a vector. */
+async function partsOf(page: Page, view: string): Promise<string[]> {
+  const labels = await page.locator(`#${view}-part label`).allTextContents();
+  return labels.map((label) => label.replaceAll("\u00a0", " "));
+}
 
 test("a text without a known word is not on the map, and says why", async () => {
   const page = await openCompared();
@@ -87,14 +112,28 @@ test("a text without a known word is not on the map, and says why", async () => 
   );
 });
 
+test("says nothing of shorter vectors for under 20 texts with known words", async () => {
+  const page = await openCompared();
+  const advice = "Add at least 20 texts to see how short your vectors can be.";
+  for (const texts of [["only one"], MANY_TEXTS.slice(0, 19), [...MANY_TEXTS.slice(0, 19), "???"]]) {
+    await embedTexts(page, texts);
+    assert.equal(await page.locator("#cost-hint").innerText(), advice);
+    assert.equal(await page.locator("#cost > *").count(), 0);
+  }
+  await embedTexts(page, MANY_TEXTS);
+  assert.doesNotMatch(await page.locator("#cost-hint").innerText(), /Add /);
+  assert.equal(await page.locator("#cost svg").count(), 1);
+});
+
 test("says from how many dimensions on the nearest neighbours stay, and what similarities lose", async () => {
   const page = await openCompared();
+  const texts = MANY_TEXTS;
+  await embedTexts(page, texts);
   const said =
-    /(\d+) dimensions: ([\d,]+) bytes instead of 1,536; the nearest neighbour is kept for (\d) of 4 texts\. Similarities change by ([\d.]+) on average\. Send “dimensions”: \1\. Add more texts for a reliable answer\./.exec(
+    /(\d+) dimensions: ([\d,]+) bytes instead of 1,536; the nearest neighbour is kept for (\d+) of 20 texts\. Similarities change by ([\d.]+) on average\. Send “dimensions”: \1\./.exec(
       await page.locator("#cost-hint").innerText(),
     );
   assert.ok(said, await page.locator("#cost-hint").innerText());
-  const texts = (await page.getByLabel("Texts (one per line)").inputValue()).split("\n");
   const full = await vectorsOf(texts, { dimensions: MEANING });
   const cut = await vectorsOf(texts, { dimensions: Number(said[1]) });
   const changes = full.flatMap((_, i) =>
@@ -202,6 +241,7 @@ test("offers the models that are served, and asks the chosen one for what it can
     ["all-MiniLM-L6-v2", undefined],
     "the model's own number of dimensions is left out",
   );
+  assert.deepEqual(await partsOf(page, "compare"), ["Meaning · 384 (API default)", "Meaning + words · 896"]);
   await page.locator("#compare-part").getByLabel("Meaning + words").check();
   await page.locator("#facts", { hasText: "896 dimensions" }).waitFor();
   assert.equal(bodies.at(-1)?.["dimensions"], 896);
@@ -228,6 +268,10 @@ test("tells a transformer what is a query and what a document, in requests and i
     assert.match(
       await page.locator("#snippet").innerText(),
       /input_type"?: "document"[^]*input_type"?: "query"/,
+    );
+    assert.match(
+      await page.locator("#snippet").innerText(),
+      /(?:#|\/\/) input_type: optional, not part of the OpenAI API/,
     );
   }
 });
@@ -329,7 +373,10 @@ test("splits each hit exactly into meaning and words, in numbers and in a bar re
   );
   assert.ok(Math.abs(hits[0].widths[0] + hits[0].widths[1] - 1) < 0.01, "the best hit fills its bar");
 
-  await page.locator("#search-part").getByLabel("Meaning", { exact: true }).check();
+  await page
+    .locator("#search-part")
+    .getByLabel(/^Meaning\s·/)
+    .check();
   await searched(page);
   const cut = await vectorsOf(["forgotten password", ...DOCUMENTS], { dimensions: MEANING });
   for (const { document, score } of await hitsOf(page))
@@ -359,7 +406,7 @@ test("names the filler words that do not count, in the query and at each hit", a
   assert.match(await why(2), /only filler words in common \(I\)/);
   assert.equal(
     await page.locator("#by-words-hint").innerText(),
-    "No matches. BM25 ignores filler words (I, was). No document contains billed, two or times.",
+    "Keyword search (BM25) finds nothing here: no document has billed, two or times.",
   );
 });
 
@@ -411,10 +458,36 @@ test("shows BM25 beside it, on the same documents", async () => {
 
   await page.getByLabel("Search for").fill("reimbursement");
   await page
-    .locator("#by-words-hint", { hasText: "No matches. No document contains reimbursement." })
+    .locator("#by-words-hint", { hasText: "finds nothing here: no document has reimbursement." })
     .waitFor();
   assert.equal((await hitsOf(page))[0].document, 0, "found by its meaning");
 });
+
+for (const width of [1280, 390]) {
+  test(`where BM25 finds nothing the results come first, then one line says so, ${width} px wide`, async () => {
+    const page = await open("/#search", { viewport: { width, height: 800 } });
+    await page.locator("#ranking li").first().waitFor();
+    const heading = (name: string) => page.locator("#rankings").getByRole("heading", { name, exact: true });
+    const boxOf = async (selector: string) => (await page.locator(selector).boundingBox())!;
+    for (const [query, title, bm25] of [
+      ["reimbursement of zebras", "Results", false],
+      ["parcel", "By vectors", true],
+    ] as const) {
+      await paste(page, "documents", DOCUMENTS.join("\n"));
+      await page.getByLabel("Search for").fill(query);
+      await searched(page);
+      assert.ok(await heading(title).isVisible());
+      assert.equal(await heading("By words alone (BM25)").isVisible(), bm25);
+      assert.equal(await page.locator("#by-words").isVisible(), bm25);
+      const [results, words] = [
+        await boxOf("#rankings > :first-child"),
+        await boxOf("#rankings > :last-child"),
+      ];
+      if (width === 390) assert.ok(words.y >= results.y + results.height, `${query}: BM25 stands below`);
+      else assert.ok(words.x >= results.x + results.width, `${query}: BM25 stands on the right`);
+    }
+  });
+}
 
 test("a query without a word gets a message, not a list; documents without one are left out of it", async () => {
   const page = await openSearch([...DOCUMENTS, "???", "— … —"], "password");
