@@ -15,6 +15,13 @@ import numpy
 from safetensors.numpy import load_file, save_file
 
 MAX_TOKENS = 512
+# Some of the texts that it has learned from are share-alike (training/EXPERIMENTS.md names them).
+README = """---
+license: cc-by-sa-4.0
+---
+
+A student of all-MiniLM-L6-v2 (Apache-2.0), with whose weights it began, and of bge-small-en-v1.5 (MIT).
+"""
 COPIED = ("vocab.txt", "special_tokens_map.json")
 MODULES = (
     ("", "sentence_transformers.models.Transformer"),
@@ -63,6 +70,7 @@ def assemble(student: Path, base: Path, out: Path) -> None:
     )
     activation = "torch.nn.modules.linear.Identity"
     write("2_Dense/config.json", {"in_features": width, "out_features": outputs, "bias": True, "activation_function": activation})
+    (out / "README.md").write_text(README, encoding="utf-8")
 
 
 if __name__ == "__main__":
