@@ -12,6 +12,7 @@ least, a twentieth up to seven; the others are lines of the .gz files below FOLD
 
 import argparse
 import gzip
+import json
 import pathlib
 import random
 import subprocess
@@ -28,22 +29,34 @@ LONGEST = 4000
 WORST = 5
 
 
+def texts_of(path):
+    """The columns of a .tsv.gz and the strings of a .jsonl.gz that have more than one word."""
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        for line in file:
+            values = json.loads(line).values() if ".jsonl" in path.name else line.rstrip("\n").split("\t")
+            for value in values:
+                text = " ".join(value.split()) if isinstance(value, str) else ""
+                if " " in text and any(character.isalpha() for character in text):
+                    yield text[:LONGEST]
+
+
 def chosen_texts(folder, count, source):
     files = sorted(pathlib.Path(folder).rglob("*.gz"))
     if not files:
         sys.exit(f"check_parity: --data {folder}: expected .gz files below it, found none")
-    lines = []
+    lines = set()
     for path in files:
-        with gzip.open(path, "rt", encoding="utf-8") as file:
-            texts = [" ".join(column.split()) for line in file for column in line.rstrip("\n").split("\t")]
-        texts = [text[:LONGEST] for text in texts if any(c.isalpha() for c in text)]
-        lines += source.sample(texts, min(len(texts), 4 * count // len(files) + 1))
+        texts = sorted(set(texts_of(path)))
+        lines.update(source.sample(texts, min(len(texts), 4 * count // len(files) + 1)))
+    lines = sorted(lines)
     words = sorted({word for line in lines for word in line.split()[:20] if len(word) < 20})
     short = [" ".join(source.choices(words, k=source.randint(1, 2))) for _ in range(count // 10)]
     phrases = [" ".join(source.choice(lines).split()[: source.randint(3, 7)]) for _ in range(count // 20)]
-    longest = sorted(source.sample(lines, min(len(lines), 2 * count)), key=len, reverse=True)[: count // 4]
-    rest = source.sample(lines, count - len(short) - len(phrases) - len(longest))
-    return short + phrases + longest + rest
+    longest = sorted(lines, key=len, reverse=True)[: count // 2]
+    longest = source.sample(longest, min(len(longest), count // 4))
+    others = sorted(set(lines) - set(longest))
+    others = source.sample(others, min(len(others), count - len(short) - len(phrases) - len(longest)))
+    return short + phrases + longest + others
 
 
 def imported(model, folder):

@@ -21,6 +21,10 @@ use static_table::StaticTable;
 
 /// A loaded model. It does not change: what is scratch memory is passed in. What an architecture does is never inlined
 /// here: engines compile a function when it is first called, and no model's first answer waits for another one's code.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there are few models, and what is large is behind them"
+)]
 pub enum Model {
     /// A table of rows, one or two for each word.
     Static(StaticTable),
