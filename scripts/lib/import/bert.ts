@@ -1,7 +1,6 @@
 // A sentence-transformers folder of a BERT: its configuration, checked, and its tensors, quantised.
 // Names and defaults are those of transformers' BertConfig and BertModel.
 import { UserError } from "../project.js";
-import { MAX_PART_BYTES } from "../../../worker/catalogue.js";
 import { CALIBRATION_TEXTS } from "./calibration-texts.js";
 import { calibrationIds, readTexts } from "./calibration.js";
 import { JsonFile, shown } from "./json-file.js";
@@ -51,7 +50,6 @@ export async function importBert(
   source: ModelSource,
   modules: Modules | undefined,
   calibrationTexts: string[] | undefined,
-  lexicalBytes: number,
   note: (text: string) => void,
 ): Promise<Imported> {
   if (modules === undefined) {
@@ -88,13 +86,11 @@ export async function importBert(
     );
   }
   const dimensions = dense?.outFeatures ?? config.hidden;
-  const vocabulary = vocabularyTensor(wordPiece);
-  const otherBytes = vocabulary.bytes.length + lexicalBytes + (dense ? 2 * dimensions * config.hidden : 0);
   const tensors = await readTensors(
     source,
     folder,
     config,
-    { words: wordPiece.vocabulary.length, positions: maxTokens, otherBytes },
+    { words: wordPiece.vocabulary.length, positions: maxTokens },
     calibrationIds(calibrationTexts ?? CALIBRATION_TEXTS, wordPiece, specialTokens, maxTokens),
   );
   if (dense !== undefined) tensors.push(...(await readDenseTensors(source, dense)));
@@ -103,7 +99,7 @@ export async function importBert(
     dimensions,
     normalize,
     pooling,
-    tensors: [...tensors, vocabulary],
+    tensors: [...tensors, vocabularyTensor(wordPiece)],
     metadata: {
       architecture: "bert",
       ...tokenizerMetadata(wordPiece),
@@ -188,8 +184,6 @@ async function readMaxTokens(
 interface Kept {
   words: number;
   positions: number;
-  /** Bytes of the tensors that are not BertModel's. */
-  otherBytes: number;
 }
 
 async function readTensors(
@@ -213,7 +207,7 @@ async function readTensors(
         );
       }
     }
-    const rounded = roundedLayers(config, shapes, values, kept, calibration);
+    const rounded = roundedLayers(config, shapes, values, calibration);
     const tensors: WeightsTensor[] = [];
     for (const [name, shape] of shapes) {
       const linear = name.replace(/\.(weight|bias)$/, "");
@@ -268,17 +262,14 @@ function roundedLayers(
   config: BertConfig,
   shapes: Map<string, number[]>,
   values: Map<string, Float32Array>,
-  kept: Kept,
   calibration: number[][],
 ): Map<string, RoundedLayer> {
   const rounded = new Map<string, RoundedLayer>();
-  const wide = wideLayers(config, shapes, kept);
   readTexts(calibration, { ...config, values: (name) => values.get(name)! }, (layer, inputs) => {
     for (const name of linearLayers(shapes)) {
       if (!name.startsWith(`encoder.layer.${layer}.`)) continue;
       const linear = { values: values.get(`${name}.weight`)!, bias: values.get(`${name}.bias`)! };
-      const rounding = { isWide: wide.has(name), exactInputs: exactInputs(name) };
-      rounded.set(name, roundForInputs(linear, inputs(`${name}.weight`), rounding));
+      rounded.set(name, roundForInputs(linear, inputs(`${name}.weight`), exactInputs(name)));
     }
   });
   return rounded;
@@ -295,48 +286,7 @@ function linearLayers(shapes: Map<string, number[]>): string[] {
  * the others stay below 4: rounding the weights of these alone did more to short texts than all else.
  */
 function exactInputs(layer: string): number {
-  if (layer.endsWith(".intermediate.dense")) return 2;
-  return layer.endsWith(".attention.output.dense") || layer.includes(".self.") ? 0 : 4;
-}
-
-/** Of the header, and of what fills gaps, with room to spare. */
-const HEADER_BYTES = 48 * 1024;
-/** More inputs than the reader takes in 10 bits. */
-const MAX_WIDE_INPUTS = 2048;
-
-/**
- * The layers that get 10 bits: as many as leave the file in as few KV values as without them. Measured on
- * all-MiniLM-L6-v2, layer by layer: what is gained for a byte is most in attention's values, which go on as they are,
- * then in the second half of the feed-forward layers, less in the last of these, least in the first two layers' values.
- */
-function wideLayers(config: BertConfig, shapes: Map<string, number[]>, kept: Kept): Set<string> {
-  let bytes = HEADER_BYTES + kept.otherBytes;
-  for (const [name, shape] of shapes) {
-    const [rows, columns = 0] = [keptRows(name, kept) ?? shape[0]!, shape[1]];
-    const linear = name.replace(/\.weight$/, "");
-    if (name === WORDS) bytes += rows * (columns + 4);
-    else if (columns === 0) bytes += 4 * rows;
-    else if (!name.startsWith("encoder.")) bytes += 4 * rows * columns;
-    else bytes += rows * (columns + 4) + 4 * exactInputs(linear) * (rows + 1);
-  }
-  let room = Math.ceil(bytes / MAX_PART_BYTES) * MAX_PART_BYTES - bytes;
-  const fromLast = Array.from({ length: config.layers }, (_, layer) => config.layers - 1 - layer);
-  const value = (layer: number) => `encoder.layer.${layer}.attention.self.value`;
-  const output = (layer: number) => `encoder.layer.${layer}.output.dense`;
-  const candidates = [
-    ...fromLast.slice(0, -2).map(value),
-    ...fromLast.slice(1).map(output),
-    output(config.layers - 1),
-    ...fromLast.slice(-2).map(value),
-  ];
-  const wide = new Set<string>();
-  for (const name of candidates) {
-    const [rows, columns] = shapes.get(`${name}.weight`) as [number, number];
-    if (rows * columns > room || columns > MAX_WIDE_INPUTS) continue;
-    room -= rows * columns;
-    wide.add(name);
-  }
-  return wide;
+  return /\.\d+\.output\.dense$/.test(layer) ? 4 : 0;
 }
 
 /** Names as BertModel has them, and what they are in the file: under `bert.`, or with TensorFlow's names of a layer norm. */

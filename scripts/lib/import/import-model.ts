@@ -108,14 +108,12 @@ function modelName(source: ModelSource, { name, lexical }: ImportOptions): strin
   return chosen;
 }
 
-async function readModel(source: ModelSource, options: ImportOptions): Promise<Imported> {
-  const { calibrationTexts, note } = options;
-  const lexicalBytes = options.lexical === "none" ? 0 : readLexicalPart(options.lexicalFrom).idf.bytes.length;
+async function readModel(source: ModelSource, { calibrationTexts, note }: ImportOptions): Promise<Imported> {
   const modules = await readModules(source);
   if (modules?.first.kind === "StaticEmbedding") {
     return importStatic(source, modules.first.folder, modules.normalize, note);
   }
-  if (modules !== undefined) return importBert(source, modules, calibrationTexts, lexicalBytes, note);
+  if (modules !== undefined) return importBert(source, modules, calibrationTexts, note);
   const config = await jsonOf(source, "config.json");
   if (config === undefined) {
     throw new UserError("neither modules.json nor config.json is there: this is not a model's folder");
@@ -124,7 +122,7 @@ async function readModel(source: ModelSource, options: ImportOptions): Promise<I
     case "model2vec":
       return importStatic(source, "", false, note);
     case "bert":
-      return importBert(source, undefined, calibrationTexts, lexicalBytes, note);
+      return importBert(source, undefined, calibrationTexts, note);
     default:
       return config.refuse("model_type", oneOf(["bert", "model2vec"]));
   }

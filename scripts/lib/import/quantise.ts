@@ -3,7 +3,7 @@
 /** The largest level of a signed byte that has a negative of its own. */
 export const LARGEST_LEVEL = 127;
 /** Of 10 bits: larger ones could overflow the kernel's sums. */
-export const LARGEST_WIDE_LEVEL = 511;
+const LARGEST_WIDE_LEVEL = 511;
 /** Added and taken away again, rounds an f64 below 2^51 to a whole number, halves to the even one. */
 const ROUNDING = 1.5 * 2 ** 52;
 

@@ -5,15 +5,8 @@
 // - The scale of a row is the one by which rounding loses least, each column counting as much as its inputs are large.
 // - What rounding one weight does to the sums is taken back, as well as can be, by the weights of its row that are not yet
 //   rounded: GPTQ (Frantar and others, 2022, arXiv 2210.17323), and last by those that never are: the exact columns and the bias.
-//   Of 10 bits only by the latter.
-import { inverseFactor, product, productWithItself, transposed } from "./matrix.js";
-import {
-  LARGEST_LEVEL,
-  LARGEST_WIDE_LEVEL,
-  roundedLevel,
-  usualScale,
-  type QuantisedRows,
-} from "./quantise.js";
+import { inverseFactor, productWithItself } from "./matrix.js";
+import { LARGEST_LEVEL, roundedLevel, usualScale, type QuantisedRows } from "./quantise.js";
 
 export interface MatrixInputs {
   /** [tokens, columns] */
@@ -30,20 +23,13 @@ export interface LinearLayer {
 }
 
 export interface RoundedLayer {
-  matrix: QuantisedRows<Int8Array | Int16Array>;
+  matrix: QuantisedRows;
   /** [rows] */
   bias: Float32Array;
   /** Ascending numbers of columns; their levels are 0. */
   exactInputs: Int32Array;
   /** [exact inputs, rows] */
   exactColumns: Float32Array;
-}
-
-export interface Rounding {
-  /** 10 bits instead of 8. */
-  isWide: boolean;
-  /** How many columns stay f32. */
-  exactInputs: number;
 }
 
 /**
@@ -56,14 +42,14 @@ const FREE_DAMPING = 0.001;
 /** Inputs that are always 0 would have no inverse. */
 const LEAST_SQUARE = Number.MIN_VALUE;
 
+/** In 8 bits, but for `exactCount` columns. */
 export function roundForInputs(
   { values, bias }: LinearLayer,
   inputs: MatrixInputs,
-  { isWide, exactInputs: exactCount }: Rounding,
+  exactCount: number,
 ): RoundedLayer {
   const rows = bias.length;
   const columns = values.length / rows;
-  const largestLevel = isWide ? LARGEST_WIDE_LEVEL : LARGEST_LEVEL;
   const squares = meanSquares(inputs, columns);
   const exactInputs = largestInputs(values, inputs, columns, exactCount);
   const isExact = new Set(exactInputs);
@@ -74,11 +60,10 @@ export function roundForInputs(
   const importance = roundedColumns.map((column) => squares[column]!);
   const damping = (DAMPING * importance.reduce((a, b) => a + b, 0)) / importance.length;
   const order = [...roundedColumns, ...exactInputs];
-  const takeBack = isWide
-    ? byWhatIsNotRounded(inputs, columns, order, importance.length)
-    : byWhatFollows(inputs, columns, order, importance.length, damping);
+  const factor = inverseFactorOf(inputs, columns, order, importance.length, damping);
+  const size = columns + 1;
 
-  const levels = new (isWide ? Int16Array : Int8Array)(rows * columns);
+  const levels = new Int8Array(rows * columns);
   const scales = new Float32Array(rows);
   const exactColumns = new Float32Array(exactInputs.length * rows);
   const newBias = new Float32Array(rows);
@@ -89,12 +74,13 @@ export function roundForInputs(
       ...Array.from(exactInputs, (column) => weights[column]!),
       bias[row]!,
     ]);
-    const scale = scaleFor(rest.subarray(0, importance.length), importance, damping, largestLevel);
+    const scale = scaleFor(rest.subarray(0, importance.length), importance, damping);
     scales[row] = scale;
     for (let i = 0; i < importance.length; i++) {
-      const level = roundedLevel(rest[i]! / scale, largestLevel);
+      const level = roundedLevel(rest[i]! / scale, LARGEST_LEVEL);
       levels[row * columns + roundedColumns[i]!] = level;
-      takeBack(i, rest[i]! - level * scale, rest);
+      const error = (rest[i]! - level * scale) / factor[i * size + i]!;
+      for (let j = i + 1; j < size; j++) rest[j]! -= error * factor[i * size + j]!;
     }
     for (let i = 0; i < exactInputs.length; i++) exactColumns[i * rows + row] = rest[importance.length + i]!;
     newBias[row] = rest[columns]!;
@@ -129,55 +115,21 @@ function largestInputs(
   ).sort();
 }
 
-/** Changes what stands in `rest` behind place i, of which rounding has changed the weight by -`error`. */
-type TakeBack = (i: number, error: number, rest: Float64Array) => void;
-
-/** By all weights that are not yet rounded. */
-function byWhatFollows(
+/** Of the mean products of the inputs in this order, of which `rounded` are rounded, and of a last one that is always 1. */
+function inverseFactorOf(
   inputs: MatrixInputs,
   columns: number,
   order: number[],
   rounded: number,
   damping: number,
-): TakeBack {
+): Float64Array {
   const size = columns + 1;
-  const ordered = weighted(inputs, columns, order);
-  const products = productWithItself(ordered, inputs.weights.length);
-  for (let i = 0; i < rounded; i++) products[i * size + i]! += damping + LEAST_SQUARE;
-  dampFree(products, size, rounded);
-  const factor = inverseFactor(products, size);
-  return (i, error, rest) => {
-    const share = error / factor[i * size + i]!;
-    for (let j = i + 1; j < size; j++) rest[j]! -= share * factor[i * size + j]!;
-  };
-}
-
-/** By the exact columns and the bias alone, which is much faster, and as good where errors are small. */
-function byWhatIsNotRounded(
-  inputs: MatrixInputs,
-  columns: number,
-  order: number[],
-  rounded: number,
-): TakeBack {
-  const tokens = inputs.weights.length;
-  const ordered = weighted(inputs, columns, order);
-  const free = ordered.subarray(rounded * tokens);
-  const count = columns + 1 - rounded;
-  const products = productWithItself(free, tokens);
-  dampFree(products, count, 0);
-  // products^-1 is U^T U.
-  const factor = transposed(inverseFactor(products, count), count);
-  const inverse = product(factor, factor, count);
-  const shares = product(product(ordered.subarray(0, rounded * tokens), free, tokens), inverse, count);
-  return (i, error, rest) => {
-    for (let j = 0; j < count; j++) rest[rounded + j]! += error * shares[i * count + j]!;
-  };
-}
-
-function dampFree(products: Float64Array, size: number, first: number): void {
-  for (let i = first; i < size; i++) {
-    products[i * size + i] = (1 + FREE_DAMPING) * products[i * size + i]! + LEAST_SQUARE;
+  const products = productWithItself(weighted(inputs, columns, order), inputs.weights.length);
+  for (let i = 0; i < size; i++) {
+    const square = products[i * size + i]!;
+    products[i * size + i] = square + (i < rounded ? damping : FREE_DAMPING * square) + LEAST_SQUARE;
   }
+  return inverseFactor(products, size);
 }
 
 /** Inputs in this order and a last one that is always 1, [columns + 1, tokens], times the roots of the tokens' weights. */
@@ -195,15 +147,15 @@ function weighted({ values, weights }: MatrixInputs, columns: number, order: num
 /** Tried as scales of a row, times the one by which its largest value has the largest level. */
 const SCALE_FACTORS = Array.from({ length: 29 }, (_, step) => 0.8 + step / 100);
 
-function scaleFor(row: Float64Array, importance: number[], damping: number, largestLevel: number): number {
-  const usual = usualScale(Float32Array.from(row), largestLevel);
+function scaleFor(row: Float64Array, importance: number[], damping: number): number {
+  const usual = usualScale(Float32Array.from(row), LARGEST_LEVEL);
   let best = { scale: usual, loss: Infinity };
   for (const factor of SCALE_FACTORS) {
     const scale = Math.fround(usual * factor);
     let loss = 0;
     for (let i = 0; i < row.length; i++) {
       loss +=
-        (importance[i]! + damping) * (row[i]! - roundedLevel(row[i]! / scale, largestLevel) * scale) ** 2;
+        (importance[i]! + damping) * (row[i]! - roundedLevel(row[i]! / scale, LARGEST_LEVEL) * scale) ** 2;
     }
     if (loss < best.loss) best = { scale, loss };
   }
