@@ -8,7 +8,6 @@
 const SHIPPED = {
   "embeddings-worker": { version: "be74d0ff779c", questions: 48.4, pairs: 74.3 },
   "embeddings-worker-encoder": { version: "dde9716db0a7", questions: 71.5, pairs: 81.2 },
-  "embeddings-worker-minilm": { version: "2e03e74c66a8", questions: 69.7, pairs: 77.4 },
   "all-MiniLM-L6-v2": { version: "2e03e74c66a8", questions: 66.6, pairs: 78.9 },
 };
 
