@@ -554,15 +554,14 @@ const sizes = new ResizeObserver((entries) => {
  * @param {{ largest: number, split: number, size: number, label: string }} about
  */
 export function vectorStrip(vectorOf, { largest, split, size, label }) {
-  const canvas = element("canvas", { class: "strip", role: "img", "aria-label": label });
+  const canvas = element("canvas", { class: "strip", role: "img", "aria-label": label, height: 1 }); // which CSS stretches
   /** @type {Float32Array | null} */
   let vector = null;
   const draw = () => {
-    const { width, height } = canvas.getBoundingClientRect();
+    const { width } = canvas.getBoundingClientRect();
     if (!width || !vector) return;
     const ratio = devicePixelRatio || 1;
     canvas.width = Math.round(width * ratio);
-    canvas.height = Math.round(height * ratio);
     const context = canvas.getContext("2d");
     if (!context) return;
     const colours = heatSteps();
@@ -583,7 +582,7 @@ export function vectorStrip(vectorOf, { largest, split, size, label }) {
     };
     paint(vector.subarray(0, split), 0, firstWidth);
     if (split < size) paint(vector.subarray(split), firstWidth + gap, canvas.width);
-    for (let y = 0; y < canvas.height; y++) context.putImageData(row, 0, y);
+    context.putImageData(row, 0, 0);
   };
   canvas.addEventListener("redraw", draw);
   void vectorOf().then((known) => {
