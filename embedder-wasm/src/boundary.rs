@@ -96,6 +96,10 @@ fn no_load() -> JsError {
     JsError::new("no load with this handle")
 }
 
+fn no_head() -> JsError {
+    JsError::new("the head of this load is not read yet")
+}
+
 // ------------------------------------------------------------------------------------------------- areas
 
 /// Makes room for so many bytes in the input area, keeps what is there, and returns the area's address.
@@ -118,9 +122,8 @@ pub fn output_address() -> *mut u8 {
 /// A weights file while it arrives.
 #[derive(Default)]
 struct Load {
-    /// 0 until the head is read.
-    total_bytes: usize,
-    /// Of length 0 and, once it has an address, of a capacity of `total_bytes`.
+    head: Option<Head>,
+    /// Of length 0 and, once it has an address, of a capacity of the head's `file_bytes`.
     bytes: Vec<u8>,
 }
 
@@ -142,8 +145,7 @@ pub fn read_head(load: u32, byte_length: usize) -> Result<usize, JsError> {
             return Ok(0);
         };
         Model::check_head(&head)?;
-        load.total_bytes = head.file_bytes;
-        Ok(load.total_bytes)
+        Ok(load.head.insert(head).file_bytes)
     })
 }
 
@@ -152,11 +154,11 @@ pub fn read_head(load: u32, byte_length: usize) -> Result<usize, JsError> {
 pub fn weights_address(load: u32) -> Result<*mut u8, JsError> {
     enter(|instance| {
         let load = instance.loads.get_mut(load).ok_or_else(no_load)?;
-        if load.total_bytes == 0 {
-            return Err(JsError::new("the head of this load is not read yet"));
-        }
+        let Some(head) = &load.head else {
+            return Err(no_head());
+        };
         if load.bytes.capacity() == 0 {
-            load.bytes = Vec::with_capacity(load.total_bytes);
+            load.bytes = Vec::with_capacity(head.file_bytes);
         }
         Ok(load.bytes.as_mut_ptr())
     })
@@ -167,17 +169,15 @@ pub fn weights_address(load: u32) -> Result<*mut u8, JsError> {
 #[wasm_bindgen(js_name = finishLoad)]
 pub fn finish_load(load: u32) -> Result<u32, JsError> {
     enter(|instance| {
-        let Load {
-            total_bytes,
-            mut bytes,
-        } = instance.loads.remove(load).ok_or_else(no_load)?;
-        if bytes.capacity() < total_bytes {
+        let Load { head, mut bytes } = instance.loads.remove(load).ok_or_else(no_load)?;
+        let head = head.ok_or_else(no_head)?;
+        if bytes.capacity() < head.file_bytes {
             return Err(JsError::new("the weights of this load were not written"));
         }
         // SAFETY: so much capacity was made for `bytes`, and JavaScript has written all of it: it counts what it
         // copies. Zeroing 25 MB first would cost more than copying them.
-        unsafe { bytes.set_len(total_bytes) };
-        let model = Model::from_file(WeightsFile::from_bytes(bytes)?)?;
+        unsafe { bytes.set_len(head.file_bytes) };
+        let model = Model::from_file(WeightsFile::with_head(head, bytes)?)?;
         Ok(instance.models.add(model))
     })
 }

@@ -39,6 +39,11 @@ impl WeightsFile {
                 bytes.len()
             ));
         };
+        Self::with_head(head, bytes)
+    }
+
+    /// The same, where its head is known already.
+    pub fn with_head(head: Head, bytes: Vec<u8>) -> Result<Self, WeightsError> {
         if bytes.len() != head.file_bytes {
             return refused(format!(
                 "the file has {} bytes; its header describes {}",

@@ -116,6 +116,7 @@ impl Attention {
         [first_scale, second_scale]
     }
 
+    #[inline(never)]
     fn set_keys(&mut self, token: usize, head: usize, keys: &[f32]) {
         let scales = self.quantise_pair(head, keys);
         let first_token = head * self.padded_tokens + token;
@@ -142,6 +143,7 @@ impl Attention {
         }
     }
 
+    #[inline(never)]
     fn set_values(&mut self, token: usize, head: usize, values: &[f32]) {
         // Of one token alone the second scale is 0, which is what stands where no token is.
         let scales = self.quantise_pair(head, values);
@@ -175,6 +177,7 @@ impl Attention {
         }
     }
 
+    #[inline(never)]
     fn set_queries(&mut self, queries: &[f32]) {
         let hidden = self.heads * self.head_dimensions;
         let count = queries.len() / hidden;
@@ -205,6 +208,7 @@ impl Attention {
         }
     }
 
+    #[inline(never)]
     fn attend_by_head(&mut self, head: usize, queries: Tile, contexts: &mut [f32]) {
         let (tokens, padded_tokens) = (self.tokens, self.padded_tokens);
         let hidden = self.heads * self.head_dimensions;

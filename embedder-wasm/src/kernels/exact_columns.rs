@@ -9,6 +9,7 @@ use super::quantised_rows::QuantisedRows;
 
 /// Adds the products of the rows' exact inputs with `columns`, `[exact inputs, outputs]`, to `results`, `[count, outputs]`,
 /// one input after the other. `outputs` is a multiple of 8.
+#[inline(never)]
 pub fn add_exact_columns(
     rows: &QuantisedRows,
     columns: &[f32],

@@ -3,6 +3,7 @@
 use super::lanes::F32x4;
 
 /// Replaces a row, `[n]`, n a multiple of 8, by `(row - mean) / sqrt(variance + epsilon) * weight + bias`.
+#[inline(never)]
 pub fn layer_norm(row: &mut [f32], weight: &[f32], bias: &[f32], epsilon: f32) {
     let inverse_length = 1.0 / row.len() as f32;
     let mean = F32x4::splat(sum(row, |value| value) * inverse_length);

@@ -1,4 +1,8 @@
 //! The arithmetic: each kernel takes slices, and knows neither files nor models.
+//!
+//! What an encoder calls for each layer or tile is a function of its own, `#[inline(never)]`. Engines compile wasm in haste first,
+//! and well what is called often; compiling well takes more than twice the time for a function twice as long. Small ones are
+//! done before an isolate's first text is.
 
 pub mod activation;
 pub mod attention;

@@ -235,9 +235,6 @@ pub fn sum_tile<P: Panel>(
     }
 }
 
-/// A function of its own, small and called often: engines that compile in haste first, and well what is called often, have
-/// the good code before the first text is done.
-///
 /// # Safety
 /// As `sum`.
 #[inline(never)]

@@ -97,6 +97,7 @@ impl QuantisedRows {
         }
     }
 
+    #[inline(never)]
     fn round(&mut self, rows: &[f32], row_values: usize, most_steps: f32) {
         assert!(row_values.is_multiple_of(8) && row_values <= MAX_ROW_VALUES);
         self.count = rows.len() / row_values;

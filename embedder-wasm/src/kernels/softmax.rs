@@ -23,6 +23,7 @@ const _: () = assert!((MAX_SUM + 4096.0 / 2.0) as f64 * (ATTENTION_STEPS as f64)
 
 /// From `scores`, `[keys]`, a multiple of 8, which are powers of two, to `shares`, `[keys]`: 2^score x the scale of the
 /// key's value, in steps. Returns what a step stands for when all 2^score together are 1. Overwrites the scores.
+#[inline(never)]
 pub fn softmax(scores: &mut [f32], value_scales: &[f32], mut shares: impl Steps) -> f32 {
     let mut totals = Totals {
         largest_score: F32x4::splat(largest(scores)),

@@ -242,6 +242,7 @@ impl Bert {
 
 impl BertEmbeddings {
     /// Replaces `hidden`, `[tokens, hidden]`.
+    #[inline(never)]
     fn embed(&self, file: &WeightsFile, config: &Config, ids: &[u32], hidden: &mut Vec<f32>) {
         let size = config.hidden;
         let words = file.bytes_at(&self.word_embeddings);
@@ -261,6 +262,7 @@ impl BertEmbeddings {
 
 impl BertLayer {
     /// Replaces the first `wanted` of the tokens' rows in `memory.hidden`.
+    #[inline(never)]
     fn forward(
         &self,
         file: &WeightsFile,
@@ -314,6 +316,7 @@ impl BertLayer {
 
 impl BertOutput {
     /// Adds the linear layer of `input` to `hidden`, `[count, hidden]`, and normalises that. `rows` is memory for it.
+    #[inline(never)]
     fn add(
         &self,
         file: &WeightsFile,

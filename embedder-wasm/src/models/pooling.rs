@@ -30,6 +30,7 @@ impl Pooling {
     }
 
     /// From `tokens`, `[tokens, hidden]`, to `pooled`, `[hidden]`.
+    #[inline(never)]
     pub fn pool(self, tokens: &[f32], pooled: &mut [f32]) {
         let size = pooled.len();
         pooled.copy_from_slice(&tokens[..size]);

@@ -191,6 +191,7 @@ impl Vocabulary {
     }
 
     /// Each byte is looked at once: this runs when an isolate is cold, in code that is compiled in haste.
+    #[inline(never)]
     fn add_next_token(&mut self) -> Result<(), String> {
         let id = self.ends.len();
         let start = self.start(id);
