@@ -72,17 +72,7 @@ describe("npm run seed", () => {
   });
 
   test("leaves a file that was put there by hand to npm run dev, without a list of models", async () => {
-    const put = [
-      "kv",
-      "key",
-      "put",
-      "--binding",
-      "EMBEDDINGS_MODEL",
-      "model-weights",
-      "--path",
-      "two.bin",
-      "--local",
-    ];
+    const put = "kv key put --binding EMBEDDINGS_MODEL model-weights --path two.bin --local".split(" ");
     await run("node_modules/wrangler/bin/wrangler.js", ...put);
     const { report, catalogue } = await foundByDev();
     assert.match(report, /^The local KV holds a file put there by hand; /);

@@ -266,17 +266,10 @@ describe("the way by hand, with wrangler alone", () => {
         readFileSync(configFile, "utf8").replace(bindingLine, `${bindingLine}${idLine}\n`),
       );
 
-      const put = [
-        "kv",
-        "key",
-        "put",
-        "--binding",
-        "EMBEDDINGS_MODEL",
-        "model-weights",
-        "--path",
-        "model/model-weights.bin",
-        "--remote",
-      ];
+      const put =
+        "kv key put --binding EMBEDDINGS_MODEL model-weights --path model/model-weights.bin --remote".split(
+          " ",
+        );
       assert.equal((await wrangler(project, cloudflare, ...put)).exitCode, 0);
       assert.equal((await wrangler(project, cloudflare, "deploy")).exitCode, 0);
       const bindings = cloudflare.workers.get("embeddings-worker")?.bindings ?? [];
