@@ -38,6 +38,11 @@ interface Peer {
   start: (python: string) => Promise<RunningServer>;
 }
 
+interface Other {
+  shown: string;
+  start: () => Promise<RunningServer>;
+}
+
 const OPENVINO: Peer = {
   shown: "all-MiniLM-L6-v2 (OpenVINO, bf16) behind uvicorn",
   start: (python) => startPythonPeer(python, "all-MiniLM-L6-v2"),
@@ -80,38 +85,49 @@ export async function compareWithPeers(
   peers: Peer[],
   workloads: PeerWorkload[],
   startWorker: () => Promise<RunningServer>,
-  { rounds, seconds }: { rounds: number; seconds: number },
+  settings: { rounds: number; seconds: number },
 ): Promise<Row[]> {
   const python = findPython(MODULES);
   if (python === undefined) {
     console.error(`        left out, they need a Python environment: ${EVALUATION_COMMAND}`);
     return [];
   }
+  const others = peers.map(({ shown, start }) => ({ shown, start: () => start(python) }));
+  return compareWithOthers(others, workloads, startWorker, settings);
+}
+
+/** A row for each workload beside each of the others. */
+export async function compareWithOthers(
+  others: Other[],
+  workloads: PeerWorkload[],
+  startWorker: () => Promise<RunningServer>,
+  { rounds, seconds }: { rounds: number; seconds: number },
+): Promise<Row[]> {
   const worker = await startWorker();
   const rows: Row[] = [];
-  for (const { shown, start } of peers) {
-    const peer = await start(python);
+  for (const { shown, start } of others) {
+    const other = await start();
     for (const { name, texts, body, isLong } of workloads) {
       const load = isLong
         ? { seconds: SECONDS_FOR_MANY_TEXTS, connections: CONNECTIONS_FOR_LONG_WORK }
         : texts.length > 1
           ? { seconds: SECONDS_FOR_MANY_TEXTS, connections: CONNECTIONS_FOR_MANY_TEXTS }
           : { seconds, connections: CONNECTIONS };
-      const [own, others] = await alternate([worker, peer], body, {
+      const [own, theirs] = await alternate([worker, other], body, {
         rounds: Math.min(rounds, MAX_ROUNDS),
         ...load,
       });
-      const ratios = own!.map((round, i) => round.perSecond / others![i]!.perSecond);
-      const byCpu = own!.map((round, i) => others![i]!.cpuMicroseconds / round.cpuMicroseconds);
+      const ratios = own!.map((round, i) => round.perSecond / theirs![i]!.perSecond);
+      const byCpu = own!.map((round, i) => theirs![i]!.cpuMicroseconds / round.cpuMicroseconds);
       rows.push({
         work: `${name}, against ${shown}`,
         measured: `${speed(own!)} of CPU each`,
-        ceiling: speed(others!),
+        ceiling: speed(theirs!),
         ratio: `${ratio(median(ratios))} times (by CPU ${ratio(median(byCpu))})`,
         spread: spread(ratios),
       });
     }
-    await peer.stop();
+    await other.stop();
   }
   await worker.stop();
   return rows;

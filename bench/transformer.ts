@@ -7,7 +7,7 @@ import { catalogueOf, immutableKey, readWeights } from "../scripts/lib/weights.j
 import { firstRequests } from "./cold-start.js";
 import { sendOneByOne } from "./load.js";
 import { median, ratio, spread, type Row } from "./numbers.js";
-import { compareWithPeers, PEERS_OF_TRANSFORMER } from "./peers.js";
+import { compareWithOthers, compareWithPeers, PEERS_OF_TRANSFORMER } from "./peers.js";
 import { makeEnglishTexts } from "./texts.js";
 import {
   bundledModules,
@@ -18,6 +18,7 @@ import {
 } from "./workerd.js";
 
 const FILE = join(PROJECT_ROOT, "model", "embeddings-worker-minilm.bin");
+const ENCODER_FILE = join(PROJECT_ROOT, "model", "embeddings-worker-encoder.bin");
 const MODEL = "all-MiniLM-L6-v2";
 const WORDS_OF_256_TOKENS = 254;
 /** Everyday words are one token each, and two tokens are special: 12, 100 x 12 and 256. */
@@ -46,12 +47,19 @@ export async function transformerRows(
   staticWeights: string,
   settings: Settings,
 ): Promise<Row[]> {
-  const models = [staticWeights, FILE].map((file) => {
+  const models = [staticWeights, FILE, ENCODER_FILE].map((file) => {
     const weights = readWeights(file);
     return { file, weights, key: immutableKey(weights) };
   });
   for (const { file, key } of models) symlinkSync(file, join(kvFolder, key));
-  const worker = { modules: bundledModules(workerPath), kvFolder, bindings: { MODELS: catalogueOf(models) } };
+  const [, minilm, encoder] = models;
+  const both = models.slice(0, 2);
+  const serving = (...served: typeof models): WorkerFiles => ({
+    modules: bundledModules(workerPath),
+    kvFolder,
+    bindings: { MODELS: catalogueOf(served) },
+  });
+  const worker = serving(...both);
   const workloads = WORKLOADS.map((workload) => ({
     ...workload,
     name: `${MODEL}, ${workload.name}`,
@@ -59,13 +67,25 @@ export async function transformerRows(
   }));
   return [
     ...(await compareWithPeers(PEERS_OF_TRANSFORMER, workloads, () => startWorkerd(worker), settings)),
+    ...(await encoderRows(serving(encoder!), serving(minilm!), settings)),
     ...(await coldRows(worker, settings)),
     ...(await rowsOfLongWork(
       worker,
-      models.reduce((sum, { weights }) => sum + weights.bytes.byteLength, 0),
+      both.reduce((sum, { weights }) => sum + weights.bytes.byteLength, 0),
       settings,
     )),
   ];
+}
+
+/** Our encoder beside MiniLM, each with its lexical part and as the only model of a Worker. */
+async function encoderRows(encoder: WorkerFiles, minilm: WorkerFiles, settings: Settings): Promise<Row[]> {
+  const workloads = WORKLOADS.map((workload) => ({
+    ...workload,
+    name: `embeddings-worker-encoder, ${workload.name}`,
+    body: requestBody(workload.texts, "the only one"),
+  }));
+  const other = { shown: "embeddings-worker-minilm", start: () => startWorkerd(minilm) };
+  return compareWithOthers([other], workloads, () => startWorkerd(encoder), settings);
 }
 
 async function coldRows(worker: WorkerFiles, { coldStarts }: Settings): Promise<Row[]> {
