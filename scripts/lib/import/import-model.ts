@@ -15,7 +15,7 @@ import { weightsFile, type WeightsTensor } from "./weights-file.js";
 /** What the Worker's reader takes at most: an isolate has 128 MB for everything. */
 export const MAX_WEIGHTS_BYTES = 64 * 1024 * 1024;
 /** How long the lexical part is beside the model's own, by pooling; measured: see docs/importing.md. */
-export const LEXICAL_WEIGHTS: Record<Pooling, number> = { mean: 0.5, cls: 0.3 };
+const LEXICAL_WEIGHTS: Record<Pooling, number> = { mean: 0.5, cls: 0.3 };
 export const MAX_LEXICAL_WEIGHT = 100;
 const MODEL_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
 

@@ -67,18 +67,6 @@ function productFrom(
   return result;
 }
 
-/** [rows, columns] to [columns, rows]. */
-export function transposed(values: Float64Array, columns: number): Float64Array {
-  const rows = values.length / columns;
-  const result = new Float64Array(values.length);
-  for (let row = 0; row < rows; row++) {
-    for (let column = 0; column < columns; column++) {
-      result[column * rows + row] = values[row * columns + column]!;
-    }
-  }
-  return result;
-}
-
 /** The upper triangular U of a symmetric positive definite matrix A [n, n] with U^T U = A^-1. Overwrites A. */
 export function inverseFactor(a: Float64Array, n: number): Float64Array {
   // A = M M^T with M upper triangular, from the last column on; then U is the inverse of M.

@@ -12,7 +12,7 @@ import {
 /** F32, I8 and I16 tensors start at multiples of this, so that they can be read in place. */
 const ALIGNMENT = 16;
 
-export type AnyQuantisedRows = QuantisedRows<Int8Array | Int16Array>;
+type AnyQuantisedRows = QuantisedRows<Int8Array | Int16Array>;
 
 export interface WeightsTensor {
   name: string;

@@ -20,10 +20,10 @@ export interface Split {
 
 /** The names of the two columns, the anchor's first. */
 export type Columns = [string, string];
-export const DEFAULT_COLUMNS: Columns = ["anchor", "positive"];
+const DEFAULT_COLUMNS: Columns = ["anchor", "positive"];
 
 /** With fewer, what is held back says nothing. */
-export const MIN_PAIRS = 100;
+const MIN_PAIRS = 100;
 const HELD_BACK_SHARE = 0.1;
 const MIN_HELD_BACK = 25;
 const MAX_HELD_BACK = 500;
