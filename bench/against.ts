@@ -3,13 +3,19 @@
 // Both answer the same requests in turn, in short rounds. A figure is the median of the calmest quarter of the rounds, and
 // a row's ratio that of the two figures: above 1 this Worker needs more. The last column has the rounds' own ratios.
 // Uncommitted changes are measured as they lie there.
-import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { bundle } from "../scripts/lib/bundle.js";
-import { PROJECT_ROOT, runAsCommand, SHIPPED_WEIGHTS, UserError } from "../scripts/lib/project.js";
+import {
+  integerFlag,
+  PROJECT_ROOT,
+  runAsCommand,
+  SHIPPED_WEIGHTS,
+  UserError,
+} from "../scripts/lib/project.js";
 import { runWrangler } from "../scripts/lib/wrangler.js";
 import { firstRequest, type FirstRequest } from "./cold-start.js";
 import { checkForWrk } from "./load.js";
@@ -30,6 +36,7 @@ const WORKLOADS = [
 const CONNECTIONS = 16;
 /** Where requests take long: a round must see many of them answered. */
 const CONNECTIONS_OF_LARGE_REQUESTS = 4;
+const MAX_REPEATS = 1000;
 
 void runAsCommand(import.meta.url, main);
 
@@ -45,25 +52,32 @@ async function main(): Promise<void> {
   const [commit] = positionals;
   if (commit === undefined || positionals.length > 1)
     throw new UserError("the commit to compare with is missing: npm run bench:against -- <commit>");
+  const rounds = integerFlag("--rounds", values.rounds, MAX_REPEATS);
+  const coldStarts = integerFlag("--cold-starts", values["cold-starts"], MAX_REPEATS);
   checkForWrk();
   const folder = mkdtempSync(join(tmpdir(), "embeddings-worker-against-"));
   const other = join(folder, "other");
   try {
     symlinkSync(resolve(values.weights), join(folder, "model-weights"));
-    execFileSync("git", ["worktree", "add", "--quiet", "--detach", other, commit], { cwd: PROJECT_ROOT });
+    if (git("add", "--quiet", "--detach", other, commit) !== 0)
+      throw new UserError(`git cannot check out '${commit}', the commit to compare with`);
     const workers = [await bundle(), await bundleIn(other)].map((worker) => ({
       modules: bundledModules(worker),
       kvFolder: folder,
     }));
     const rows: Row[] = [];
-    for (const workload of WORKLOADS)
-      rows.push(...(await compareSpeed(workers, workload, Number(values.rounds))));
-    rows.push(...(await compareFirstRequests(workers, Number(values["cold-starts"]))));
+    for (const workload of WORKLOADS) rows.push(...(await compareSpeed(workers, workload, rounds)));
+    rows.push(...(await compareFirstRequests(workers, coldStarts)));
     console.log(table(rows, ["work", "this Worker", commit, "ratio", "lowest to highest"]));
   } finally {
-    execFileSync("git", ["worktree", "remove", "--force", other], { cwd: PROJECT_ROOT, stdio: "ignore" });
+    if (existsSync(other)) git("remove", "--force", other);
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/** `git worktree`; returns its exit status. Git itself says what is wrong. */
+function git(...args: string[]): number | null {
+  return spawnSync("git", ["worktree", ...args], { cwd: PROJECT_ROOT, stdio: "inherit" }).status;
 }
 
 /** With this project's tools: what differs is the source. */

@@ -10,7 +10,7 @@ import { type Found, Journal, type JournalRecord, type Settings } from "./lib/em
 import { type OutputRow, writerFor } from "./lib/embed/output.js";
 import { duration, number, Progress } from "./lib/embed/progress.js";
 import { openSource, type Row, type Source, survey } from "./lib/embed/source.js";
-import { runAsCommand, UserError } from "./lib/project.js";
+import { integerFlag, runAsCommand, UserError } from "./lib/project.js";
 
 const DEFAULT_URL = "http://localhost:8787";
 /** The first model of this project's endpoints answers to any name that they do not list. */
@@ -119,12 +119,6 @@ function parseOptions(args: string[]): Options {
     concurrency: integerFlag("--concurrency", values.concurrency, MAX_CONCURRENCY),
     batch: integerFlag("--batch", values.batch, MAX_BATCH),
   };
-}
-
-function integerFlag(name: string, text: string, max: number): number {
-  const value = Number(text);
-  if (Number.isInteger(value) && value >= 1 && value <= max) return value;
-  throw new UserError(`${name} wants a whole number from 1 to ${max}; got "${text}"`);
 }
 
 /** The first signal stops in good order, a later one at once: the journal is whole at any time. */

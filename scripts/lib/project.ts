@@ -19,6 +19,13 @@ export function workerCompatibility(): { date: string; flags: string[] } {
 /** A failure the user can mend: printed as its message alone, without a stack. */
 export class UserError extends Error {}
 
+/** A flag's whole number, from 1 to `max`. */
+export function integerFlag(name: string, text: string, max: number): number {
+  const value = Number(text);
+  if (Number.isInteger(value) && value >= 1 && value <= max) return value;
+  throw new UserError(`${name} wants a whole number from 1 to ${max}; got "${text}"`);
+}
+
 /** Runs a command's main function when its file was started, not when a test or a script imports it. */
 export async function runAsCommand(moduleUrl: string, main: () => Promise<void> | void): Promise<void> {
   const startedFile = process.argv[1];
