@@ -159,8 +159,10 @@ function printScores(before: Measured[], candidates: Candidate[], best: Candidat
   };
   print(`Your pairs: own text nearest of ${pairs}, %`, ({ firstRight }) => firstRight);
   print("General search: MRR@10 x 100", ({ general }) => general);
-  if (candidates.length > 1)
-    console.log(`\n* chosen. --rate ${candidates[0]!.rate} keeps more of what the model knew.`);
+  if (candidates.length === 1) return;
+  const [careful] = candidates;
+  const hint = best === careful ? "" : ` --rate ${careful!.rate} keeps more of what the model knew.`;
+  console.log(`\n* chosen.${hint}`);
 }
 
 function row(title: string, cells: string[]): string {
