@@ -159,7 +159,7 @@ const DOLLARS_PER_CPU_MILLISECOND = 0.02 / 1e6;
 
 /**
  * What a million such texts cost at most on Cloudflare's paid plan, beyond what it includes: the whole round trip is
- * counted as if it were CPU time. https://developers.cloudflare.com/workers/platform/pricing/, read in November 2026.
+ * counted as if it were CPU time. docs/benchmarks.md says where these prices stand and when they were read.
  * @param {{ texts: number, requests: number, milliseconds: number }} spent
  */
 export function costOfAMillion({ texts, requests, milliseconds }) {

@@ -23,12 +23,12 @@ async function main(): Promise<void> {
     process.exitCode = await score(python, ["--url", url, ...passedOn]);
     return;
   }
-  // Where the sets can be had needs no model, and a flag that is wrong none either.
-  if (passedOn.includes("--sources") || !passedOn.some((flag) => /^--data(=|$)/.test(flag))) {
+  const wantsSources = passedOn.includes("--sources");
+  // Neither the list of sets nor the refusal of a missing --data needs a model.
+  if (wantsSources || !passedOn.some((flag) => /^--data(=|$)/.test(flag))) {
     process.exitCode = await score(python, ["--sources"]);
-    if (!passedOn.includes("--sources"))
-      throw new UserError("--data wants the folder that holds eval/, with the sets of this table");
-    return;
+    if (wantsSources) return;
+    throw new UserError("--data wants the folder that holds eval/, with the sets of this table");
   }
   const files = readWeightsFiles(weights === undefined ? [] : [weights]);
   for (const { summary } of files) console.error(`Serving ${summary}`);

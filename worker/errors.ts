@@ -43,7 +43,7 @@ export class ApiError extends Error {
   }
 }
 
-/** What a client is told of a failure that nothing foresaw. */
+/** The error itself, or what a client is told of a failure that nothing foresaw. */
 export function asApiError(error: unknown): ApiError {
   return error instanceof ApiError ? error : new ApiError("internal_error", "Something went wrong here.");
 }

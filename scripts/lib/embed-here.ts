@@ -1,4 +1,4 @@
-// Texts to vectors by the Worker's own embedder, in this process. It has been started: weights files are checked with it.
+// Texts to vectors by the Worker's own embedder, in this process. scripts/lib/weights.ts has started it by then.
 import { embed, type Model } from "../../embedder-wasm/embedder.js";
 
 /** The first `dimensions` values of each text's vector, and how many tokens were read in all. */
