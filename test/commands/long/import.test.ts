@@ -239,7 +239,15 @@ describe("the weights file of a BERT", () => {
     assert.equal(metadata["dense_activation"], "tanh");
     assert.equal(metadata["pooling"], "cls");
     assert.equal(metadata["normalize"], "false");
-    assert.deepEqual(tensors.get("dense.linear.weight")!.shape, [1, 8, 8, 2]);
+    const { dtype, shape, bytes } = tensors.get("dense.linear.weight")!;
+    assert.deepEqual([dtype, shape], ["I16", [1, 8, 8, 2]]);
+    const scales = floats(tensors.get("dense.linear.weight.scales")!.bytes);
+    for (const [index, value] of values.entries()) {
+      const [row, column] = [Math.floor(index / 16), index % 16];
+      assert.equal(scales[row], Math.fround((16 * row + 15) / 511));
+      const level = bytes.readInt16LE(2 * (16 * Math.floor(column / 2) + 2 * row + (column % 2)));
+      assert.ok(Math.abs(level * scales[row]! - value) <= scales[row]! * 0.5001);
+    }
     assert.deepEqual(floats(tensors.get("dense.linear.bias")!.bytes), values.slice(0, 8));
     assert.equal(
       description,
