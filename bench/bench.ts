@@ -1,4 +1,4 @@
-// What the README's table says, measured: `npm run bench`, or `npm run bench -- --quick` in about a minute.
+// Measures the table of docs/benchmarks.md: `npm run bench`, or `npm run bench -- --quick` for a short one.
 //
 // Plain workerd has one core and the load generator the other. Each row is measured beside its ceiling, which
 // does the least that the same work can take; the two alternate in short rounds, so that whatever else the machine
