@@ -102,6 +102,7 @@ function parseOptions(args: string[]): {
   const out = resolve(values.out);
   if (!existsSync(dirname(out))) throw new UserError(`--out: there is no folder ${dirname(out)}`);
   if (out === resolve(values.init)) throw new UserError(`--out: ${values.out} is the model to begin with`);
+  if (out === resolve(file)) throw new UserError(`--out: ${values.out} is the file of pairs`);
   return {
     file,
     columns: columns as Columns | undefined,

@@ -76,6 +76,14 @@ describe("npm run tune", () => {
     assert.ok(!existsSync(out));
   });
 
+  test("does not write over what it reads", async () => {
+    const pairs = writeLanguage("pairs.tsv", (word) => word);
+    const onPairs = await tune([pairs, "--init", base, "--out", pairs]);
+    assert.deepEqual(onPairs, { exitCode: 1, output: `error: --out: ${pairs} is the file of pairs\n` });
+    const onBase = await tune([pairs, "--init", base, "--out", base]);
+    assert.deepEqual(onBase, { exitCode: 1, output: `error: --out: ${base} is the model to begin with\n` });
+  });
+
   test("refuses a transformer", async () => {
     const pairs = writeLanguage("pairs.tsv", (word) => word);
     const { exitCode, output } = await tune([
