@@ -282,8 +282,8 @@ function linearLayers(shapes: Map<string, number[]>): string[] {
 }
 
 /**
- * How many columns stay f32. Of all-MiniLM-L6-v2's intermediate values one or two in a layer reach 24 at each [CLS], where
- * the others stay below 4: rounding the weights of these alone did more to short texts than all else.
+ * How many columns stay f32. Of all-MiniLM-L6-v2's intermediate values one or two in a layer are far larger than all others at
+ * each [CLS]: rounding the weights of these alone did more to short texts than all else.
  */
 function exactInputs(layer: string): number {
   return /\.\d+\.output\.dense$/.test(layer) ? 4 : 0;
