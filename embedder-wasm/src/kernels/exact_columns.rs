@@ -40,7 +40,6 @@ pub fn add_exact_columns(
 
 #[cfg(test)]
 mod tests {
-    use super::super::product::MAX_I8_WEIGHT;
     use super::super::quantised_rows::Inputs;
     use super::*;
     use crate::random::Random;
@@ -61,7 +60,6 @@ mod tests {
             let mut quantised = QuantisedRows::default();
             let wanted = Inputs {
                 count: inputs,
-                largest_weight: MAX_I8_WEIGHT,
                 exact,
             };
             quantised.set_for(wanted, &mut rows);

@@ -3,13 +3,11 @@
 use std::mem;
 
 use super::lanes::{F32x4, I16x8, I32x4};
-use super::product::{MAX_I8_WEIGHT, MAX_I16_WEIGHT, Tile, tiles};
+use super::product::{MAX_I8_WEIGHT, MAX_I16_INPUTS, MAX_I16_WEIGHT, Tile, tiles};
 
 pub const MAX_ROW_VALUES: usize = 4096;
 /// The largest magnitude of what attention multiplies: 12 bits with the sign.
 pub const ATTENTION_STEPS: f32 = 2047.0;
-/// Rows of up to so many values can be read by layers with weights of 8 and of 10 bits at once.
-pub const SHORT_ROW: usize = 1024;
 /// A smaller largest value is taken as zero: it has no inverse to multiply with.
 const SMALLEST: f32 = 1e-30;
 
@@ -33,8 +31,6 @@ pub struct QuantisedRows {
 pub struct Inputs<'a> {
     /// A multiple of 8.
     pub count: usize,
-    /// The largest magnitude of the layer's weights, in steps.
-    pub largest_weight: i16,
     /// Those whose products are not made of rounded values (`exact_columns`).
     pub exact: &'a [u32],
 }
@@ -67,11 +63,10 @@ impl QuantisedRows {
         &self.exact[row * inputs..][..inputs]
     }
 
-    /// Takes rows, `[count, row_values]`, for layers without exact inputs and with any weights; `row_values` is a multiple
-    /// of 8.
+    /// Takes rows, `[count, row_values]`, for layers without exact inputs; `row_values` is a multiple of 8.
     pub fn set(&mut self, rows: &[f32], row_values: usize) {
         self.exact.clear();
-        self.round(rows, row_values, most_steps(row_values, MAX_I8_WEIGHT));
+        self.round(rows, row_values);
     }
 
     /// Takes rows, `[count, inputs]`, for one layer. Its exact inputs count as zero in the steps, so that the others get
@@ -86,7 +81,7 @@ impl QuantisedRows {
                     .map(|input| mem::take(&mut row[*input as usize])),
             );
         }
-        self.round(rows, count, most_steps(count, inputs.largest_weight));
+        self.round(rows, count);
         if !exact.is_empty() {
             let values = self.exact.chunks_exact(exact.len());
             for (row, values) in rows.chunks_exact_mut(count).zip(values) {
@@ -98,7 +93,8 @@ impl QuantisedRows {
     }
 
     #[inline(never)]
-    fn round(&mut self, rows: &[f32], row_values: usize, most_steps: f32) {
+    fn round(&mut self, rows: &[f32], row_values: usize) {
+        let most_steps = most_steps(row_values);
         assert!(row_values.is_multiple_of(8) && row_values <= MAX_ROW_VALUES);
         self.count = rows.len() / row_values;
         self.row_values = row_values;
@@ -121,13 +117,13 @@ impl QuantisedRows {
 }
 
 /// The largest magnitude of an activation, so that the sum of a row's products with the largest weights fits an i32. An
-/// encoder has values that are a hundred times larger than most of their row, so each bit counts. Short rows have room
-/// for both kinds of weights.
-fn most_steps(row_values: usize, largest_weight: i16) -> f32 {
-    let largest_weight = if row_values <= SHORT_ROW {
+/// encoder has values that are a hundred times larger than most of their row, so each bit counts. Rows that I16 weights may
+/// be multiplied with have room for these.
+fn most_steps(row_values: usize) -> f32 {
+    let largest_weight = if row_values <= MAX_I16_INPUTS {
         MAX_I16_WEIGHT
     } else {
-        largest_weight
+        MAX_I8_WEIGHT
     };
     let most = i32::MAX as usize / (largest_weight as usize * row_values);
     most.min(i16::MAX as usize) as f32
@@ -257,7 +253,6 @@ mod tests {
         quantised.set_for(
             Inputs {
                 count: 16,
-                largest_weight: MAX_I8_WEIGHT,
                 exact: &[5, 9],
             },
             &mut rows,

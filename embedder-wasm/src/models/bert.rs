@@ -163,11 +163,9 @@ impl Bert {
         TokenCount::cut_at(self.config.max_seq_len, self.tokenizer.count(text))
     }
 
-    /// The linear layers', and attention's, in which each token meets each.
+    /// In multiply-adds.
     pub fn work(&self, tokens_read: usize) -> u64 {
-        let tokens = tokens_read as u64;
-        let attention = 2 * self.config.layers * self.config.hidden;
-        tokens * (self.info.multiply_adds_per_token + tokens * attention as u64)
+        self.config.work(tokens_read)
     }
 
     /// A token has one byte at least, and two are added.
@@ -430,14 +428,22 @@ impl Config {
         })
     }
 
+    /// Of the linear layers, for each token.
+    fn multiply_adds_per_token(&self) -> u64 {
+        let layer = 4 * self.hidden * self.hidden + 2 * self.hidden * self.intermediate;
+        (self.layers * layer) as u64
+    }
+
+    /// The multiply-adds of a text: the linear layers', and attention's, in which each token meets each.
+    fn work(&self, tokens: usize) -> u64 {
+        let attention = 2 * self.layers * self.hidden * tokens;
+        tokens as u64 * (self.multiply_adds_per_token() + attention as u64)
+    }
+
     fn info(&self, head: &Head) -> Result<ModelInfo, WeightsError> {
         let lexical_dimensions = self.lexical.as_ref().map_or(0, |part| part.dimensions);
         let dimensions = self.semantic_dimensions + lexical_dimensions;
-        let layer = 4 * self.hidden * self.hidden + 2 * self.hidden * self.intermediate;
-        let multiply_adds_per_token = (self.layers * layer) as u64;
-        // Of a text that is as long as may be, in whose attention each token meets each.
-        let attention = (2 * self.layers * self.hidden * self.max_seq_len) as u64;
-        let most_per_token = multiply_adds_per_token + attention;
+        let most_per_token = self.work(self.max_seq_len) / self.max_seq_len as u64;
         let request_tokens = REQUEST_MULTIPLY_ADDS / most_per_token / 1000 * 1000;
         Ok(ModelInfo {
             name: read_name(&head.metadata)?,
@@ -449,7 +455,7 @@ impl Config {
             max_input_tokens: self.max_seq_len,
             max_request_tokens: MAX_REQUEST_TOKENS.min(request_tokens as usize),
             normalize: self.normalize,
-            multiply_adds_per_token,
+            multiply_adds_per_token: self.multiply_adds_per_token(),
             aliases: read_aliases(&head.metadata, dimensions)?,
             prompts: read_prompts(&head.metadata)?,
         })

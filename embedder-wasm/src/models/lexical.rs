@@ -118,7 +118,7 @@ impl LexicalPart {
     }
 
     /// Of a sketch with this norm. A long text shares rare words with many others; its few words are what a short one
-    /// has to be found by. Measured: see docs/importing.md.
+    /// has to be found by. Measured: "The lexical part" in docs/importing.md.
     fn weight_of(&self, norm: f32) -> f32 {
         if self.is_damped {
             self.weight / (norm / RAREST_STEM_NORM).max(1.0).sqrt()

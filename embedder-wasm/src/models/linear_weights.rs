@@ -131,8 +131,9 @@ fn read_exact_inputs(
         .collect();
     let ascend = exact.windows(2).all(|pair| pair[0] < pair[1]);
     if !ascend || exact.last().is_some_and(|last| *last as usize >= inputs) {
+        let found: Vec<i32> = exact.iter().map(|input| input.cast_signed()).collect();
         return refused(format!(
-            "tensor {name}: expected numbers below {inputs} in ascending order, found {exact:?}"
+            "tensor {name}: expected numbers below {inputs} in ascending order, found {found:?}"
         ));
     }
     Ok(exact)

@@ -23,7 +23,7 @@ use static_table::StaticTable;
 /// here: engines compile a function when it is first called, and no model's first answer waits for another one's code.
 #[expect(
     clippy::large_enum_variant,
-    reason = "there are few models, and what is large is behind them"
+    reason = "few values exist, and their weights lie elsewhere"
 )]
 pub enum Model {
     /// A table of rows, one or two for each word.
