@@ -1,15 +1,11 @@
 // Static models: what becomes of model2vec's and sentence-transformers' folders.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { importModel } from "../../../scripts/lib/import/import-model.js";
-import { folderSource } from "../../../scripts/lib/import/source.js";
-import { SHIPPED_WEIGHTS } from "../../../scripts/lib/project.js";
+import { imported as importedAs } from "../../lib/imported.js";
 import {
-  readWeightsFile,
   safetensors,
   tokenizerJson,
   VOCABULARY,
-  writeFolder,
   type Files,
   type Json,
   type Tensors,
@@ -32,24 +28,7 @@ const embeddings = (rows = VOCABULARY.length): Tensors => ({
   embeddings: { dtype: "F32", shape: [rows, DIMENSIONS], values: table(rows) },
 });
 
-async function imported(files: Files) {
-  const { folder, remove } = writeFolder(files, "tiny-static");
-  const notes: string[] = [];
-  try {
-    const file = await importModel(folderSource(folder), {
-      lexical: "none",
-      isLexicalDamped: false,
-      lexicalFrom: SHIPPED_WEIGHTS,
-      name: undefined,
-      prompts: { query: undefined, document: undefined },
-      calibrationTexts: undefined,
-      note: (text) => notes.push(text),
-    });
-    return { ...file, ...readWeightsFile(file.bytes), notes };
-  } finally {
-    remove();
-  }
-}
+const imported = (files: Files) => importedAs(files, {}, "tiny-static");
 
 /** The rows of the table as a reader has them. */
 function rowsOf({ tensors }: Awaited<ReturnType<typeof imported>>): number[][] {

@@ -3,18 +3,15 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { describe, it, test } from "node:test";
-import { importModel, type ImportOptions } from "../../../scripts/lib/import/import-model.js";
-import { folderSource } from "../../../scripts/lib/import/source.js";
-import { SHIPPED_WEIGHTS, UserError } from "../../../scripts/lib/project.js";
+import { UserError } from "../../../scripts/lib/project.js";
 import { checkedWeights } from "../../../scripts/lib/weights.js";
+import { imported } from "../../lib/imported.js";
 import {
   bertFiles,
   bertTensors,
-  readWeightsFile,
   safetensors,
   tokenizerJson,
   VOCABULARY,
-  writeFolder,
   type Files,
   type Json,
   type Tensors,
@@ -22,26 +19,6 @@ import {
 
 const floats = (bytes: Buffer) =>
   Array.from({ length: bytes.length / 4 }, (_, index) => bytes.readFloatLE(4 * index));
-
-async function imported(files: Files, options: Partial<ImportOptions> = {}, name?: string) {
-  const notes: string[] = [];
-  const { folder, remove } = writeFolder(files, name);
-  try {
-    const file = await importModel(folderSource(folder), {
-      lexical: "none",
-      isLexicalDamped: false,
-      lexicalFrom: SHIPPED_WEIGHTS,
-      name: undefined,
-      prompts: { query: undefined, document: undefined },
-      calibrationTexts: undefined,
-      note: (text) => notes.push(text),
-      ...options,
-    });
-    return { ...file, ...readWeightsFile(file.bytes), notes };
-  } finally {
-    remove();
-  }
-}
 
 /** What V8 says; its words differ between versions. */
 function messageOf(call: () => unknown): string {
