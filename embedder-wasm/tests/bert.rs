@@ -346,11 +346,10 @@ fn exact_inputs_that_do_not_ascend_or_that_a_layer_does_not_have_are_refused() {
         for (index, input) in inputs.iter().enumerate() {
             bytes[start + 4 * index..][..4].copy_from_slice(&input.to_le_bytes());
         }
-        let found = inputs.map(|input| input as u32);
         assert_eq!(
             load(bytes).err().unwrap(),
             format!(
-                "tensor {tensor}: expected numbers below 24 in ascending order, found {found:?}"
+                "tensor {tensor}: expected numbers below 24 in ascending order, found {inputs:?}"
             )
         );
     }
