@@ -51,8 +51,10 @@ export interface Summary {
 
 /** Multiply-adds in one slice: about 50 ms. The clock stands still while code runs on Cloudflare. */
 const SLICE_WORK = 1_500_000_000;
-/** Others get their turn then; the request goes on as soon as they have had it. */
+/** Others get their turns then; the request goes on as soon as they have had them. */
 const PAUSE_MILLISECONDS = 0;
+/** A short request takes some turns: its connection, its headers and its body arrive, and its answer leaves. */
+const TURNS_OF_A_PAUSE = 4;
 /** Of transformers, on Cloudflare as well as here. */
 const WORK_PER_SECOND = 30_000_000_000;
 /** Three of the largest requests that a model allows, and about a minute. */
@@ -291,7 +293,7 @@ function doSlice(work: Work, format: Format, take: TakeSlice): boolean {
 /** Other requests get their turn. That of a client that has left ends here, mostly by never going on. */
 async function pause(task: Task, isAbandoned: () => boolean): Promise<void> {
   task.seenAt = Date.now();
-  await scheduler.wait(PAUSE_MILLISECONDS);
+  for (let turn = 0; turn < TURNS_OF_A_PAUSE; turn++) await scheduler.wait(PAUSE_MILLISECONDS);
   task.seenAt = Date.now();
   if (isAbandoned()) throw new ClientLeft();
 }

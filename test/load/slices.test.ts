@@ -1,8 +1,11 @@
 // Work in slices: a long request lets others through, ends when its client leaves, and there may be only so many. One text
 // is a slice here, which makes any model a slow one.
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
+import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
+import { PROJECT_ROOT } from "../../scripts/lib/project.js";
 import { startService, withService, type Service } from "../lib/harness.js";
 import { TRAPPING_BYTES, trapOnLongTexts } from "../lib/trapping-wasm.js";
 import { seededWeights } from "../lib/weights.js";
@@ -12,7 +15,7 @@ const LONG = { model: "m", input: Array.from({ length: 2048 }, (_, i) => `text $
 const SHORT = { model: "m", input: "hello" };
 const ONE_TEXT_A_SLICE = { SLICE_WORK: 1 };
 /** 500 texts take two seconds and more. */
-const SLOW = { SLICE_WORK: 1, PAUSE_MILLISECONDS: 4 };
+const SLOW = { SLICE_WORK: 1, PAUSE_MILLISECONDS: 1 };
 const AFTERWARDS_MILLISECONDS = 5_000;
 const MAX_WORK_MILLISECONDS = 60_000;
 
@@ -62,6 +65,28 @@ describe("a request in slices", () => {
     }
     await long;
     assert.ok(answered >= 5, `${answered} times meanwhile`);
+  });
+
+  it("lets /health through at its next pause: a transformer's slice takes a tenth of a second", async () => {
+    const weights = readFileSync(join(PROJECT_ROOT, "model", "embeddings-worker-minilm.bin"));
+    await withService({ weights }, async (transformer) => {
+      const texts = Array<string>(30).fill("river stone night water light ".repeat(50));
+      await textOf(transformer.embed({ model: "m", input: texts.slice(0, 2) }));
+      const begun = performance.now();
+      let done = false;
+      const long = textOf(transformer.embed({ model: "m", input: texts })).finally(() => (done = true));
+      const waits: number[] = [];
+      while (!done) {
+        await pause(50);
+        const asked = performance.now();
+        await textOf(transformer.fetch("/health"));
+        waits.push(performance.now() - asked);
+      }
+      await long;
+      const slice = (performance.now() - begun) / texts.length;
+      const median = waits.sort((a, b) => a - b)[waits.length >> 1]!;
+      assert.ok(waits.length >= 10 && median < 1.15 * slice, `${median} ms, slices of ${slice} ms: ${waits}`);
+    });
   });
 
   it("takes turns with others like it, and none gets another's vectors", async () => {
