@@ -554,7 +554,7 @@ const sizes = new ResizeObserver((entries) => {
  * @param {{ largest: number, split: number, size: number, label: string }} about
  */
 export function vectorStrip(vectorOf, { largest, split, size, label }) {
-  const canvas = element("canvas", { class: "strip", role: "img", "aria-label": label, height: 1 }); // which CSS stretches
+  const canvas = element("canvas", { class: "strip", role: "img", "aria-label": label, height: "1" }); // which CSS stretches
   /** @type {Float32Array | null} */
   let vector = null;
   const draw = () => {
