@@ -1,8 +1,8 @@
 // This Worker beside that of another commit, with the same weights: `npm run bench:against -- <commit>`.
 //
-// Both answer the same requests in turn, in short rounds. A figure is the median of the calmest quarter of the rounds, and
-// a row's ratio that of the two figures: above 1 this Worker needs more. The last column has the rounds' own ratios.
-// Uncommitted changes are measured as they lie there.
+// Both answer the same requests in turn, in batches of some hundredths of a second. A figure is the median of all batches, a
+// row's ratio the median of the ratios of neighbours: above 1 this Worker needs more. The last column has the middle half of
+// these. Uncommitted changes are measured as they lie there.
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -18,24 +18,21 @@ import {
 } from "../scripts/lib/project.js";
 import { runWrangler } from "../scripts/lib/wrangler.js";
 import { firstRequest, type FirstRequest } from "./cold-start.js";
-import { checkForWrk } from "./load.js";
-import { calmQuarter, count, ratio, spread, table, type Row } from "./numbers.js";
-import { alternate } from "./rounds.js";
+import { count, median, middleHalf, ratio, table, type Row } from "./numbers.js";
+import { alternateBatches } from "./rounds.js";
 import { makeTexts } from "./texts.js";
-import { bundledModules, residentBytes, startWorkerd, type WorkerFiles } from "./workerd.js";
+import { bundledModules, LOAD_CORE, residentBytes, startWorkerd, type WorkerFiles } from "./workerd.js";
 
 const WORDS_OF_A_SHORT_TEXT = 8;
 const WORKLOADS = [
-  { name: "one short text, base64", texts: 1, words: WORDS_OF_A_SHORT_TEXT, format: "base64" },
-  { name: "one short text, float", texts: 1, words: WORDS_OF_A_SHORT_TEXT, format: "float" },
-  { name: "100 short texts, base64", texts: 100, words: WORDS_OF_A_SHORT_TEXT, format: "base64" },
-  { name: "100 short texts, float", texts: 100, words: WORDS_OF_A_SHORT_TEXT, format: "float" },
-  { name: "one text of 250 words, base64", texts: 1, words: 250, format: "base64" },
-  { name: "2048 short texts, base64", texts: 2048, words: WORDS_OF_A_SHORT_TEXT, format: "base64" },
+  { name: "one short text, base64", texts: 1, words: WORDS_OF_A_SHORT_TEXT, format: "base64", batch: 100 },
+  { name: "one short text, float", texts: 1, words: WORDS_OF_A_SHORT_TEXT, format: "float", batch: 100 },
+  { name: "100 short texts, base64", texts: 100, words: WORDS_OF_A_SHORT_TEXT, format: "base64", batch: 12 },
+  { name: "100 short texts, float", texts: 100, words: WORDS_OF_A_SHORT_TEXT, format: "float", batch: 8 },
+  { name: "one text of 250 words, base64", texts: 1, words: 250, format: "base64", batch: 60 },
+  { name: "2048 short texts, base64", texts: 2048, words: WORDS_OF_A_SHORT_TEXT, format: "base64", batch: 2 },
 ];
-const CONNECTIONS = 16;
-/** Where requests take long: a round must see many of them answered. */
-const CONNECTIONS_OF_LARGE_REQUESTS = 4;
+const CONNECTIONS = 4;
 const MAX_REPEATS = 1000;
 
 void runAsCommand(import.meta.url, main);
@@ -44,7 +41,7 @@ async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
     options: {
       weights: { type: "string", default: SHIPPED_WEIGHTS },
-      rounds: { type: "string", default: "15" },
+      batches: { type: "string", default: "200" },
       "cold-starts": { type: "string", default: "30" },
     },
     allowPositionals: true,
@@ -52,9 +49,10 @@ async function main(): Promise<void> {
   const [commit] = positionals;
   if (commit === undefined || positionals.length > 1)
     throw new UserError("the commit to compare with is missing: npm run bench:against -- <commit>");
-  const rounds = integerFlag("--rounds", values.rounds, MAX_REPEATS);
+  const batches = integerFlag("--batches", values.batches, MAX_REPEATS);
   const coldStarts = integerFlag("--cold-starts", values["cold-starts"], MAX_REPEATS);
-  checkForWrk();
+  // The requests come from this process: it leaves the servers' core to them.
+  spawnSync("taskset", ["--all-tasks", "--pid", "--cpu-list", String(LOAD_CORE), String(process.pid)]);
   const folder = mkdtempSync(join(tmpdir(), "embeddings-worker-against-"));
   const other = join(folder, "other");
   try {
@@ -66,9 +64,9 @@ async function main(): Promise<void> {
       kvFolder: folder,
     }));
     const rows: Row[] = [];
-    for (const workload of WORKLOADS) rows.push(...(await compareSpeed(workers, workload, rounds)));
+    for (const workload of WORKLOADS) rows.push(...(await compareSpeed(workers, workload, batches)));
     rows.push(...(await compareFirstRequests(workers, coldStarts)));
-    console.log(table(rows, ["work", "this Worker", commit, "ratio", "lowest to highest"]));
+    console.log(table(rows, ["work", "this Worker", commit, "ratio", "middle half"]));
   } finally {
     if (existsSync(other)) git("remove", "--force", other);
     rmSync(folder, { recursive: true, force: true });
@@ -91,8 +89,8 @@ async function bundleIn(projectFolder: string): Promise<string> {
 
 async function compareSpeed(
   workers: WorkerFiles[],
-  { name, texts, words, format }: (typeof WORKLOADS)[number],
-  rounds: number,
+  { name, texts, words, format, batch }: (typeof WORKLOADS)[number],
+  batches: number,
 ): Promise<Row[]> {
   console.error(name);
   const input = makeTexts(texts, words);
@@ -102,14 +100,14 @@ async function compareSpeed(
     encoding_format: format,
   });
   const servers = await Promise.all(workers.map((worker) => startWorkerd(worker)));
-  const connections = texts > 1000 ? CONNECTIONS_OF_LARGE_REQUESTS : CONNECTIONS;
-  const [ours, theirs] = await alternate(servers, body, { seconds: 1, rounds, connections });
+  const settings = { batches, requestsOfABatch: batch, connections: CONNECTIONS };
+  const [ours, theirs] = await alternateBatches(servers, body, settings);
   const memory = servers.map(({ pid }) => residentBytes(pid));
   await Promise.all(servers.map((server) => server.stop()));
-  const microseconds = ours!.map((round, i) => [round.cpuMicroseconds, theirs![i]!.cpuMicroseconds]);
+  const microseconds = ours!.map((own, i) => [own, theirs![i]!]);
   return [
     compared(`${name}, CPU`, microseconds, (value) => `${count(value)} µs`),
-    compared(`${name}, memory after the rounds`, [memory], megabytes),
+    compared(`${name}, memory after all batches`, [memory], megabytes),
   ];
 }
 
@@ -146,14 +144,14 @@ async function compareFirstRequests(workers: WorkerFiles[], times: number): Prom
 
 /** `pairs`, `[rounds, 2]`: ours and theirs. */
 function compared(work: string, pairs: number[][], show: (value: number) => string): Row {
-  const [ours, theirs] = [0, 1].map((side) => calmQuarter(pairs.map((pair) => pair[side]!)));
+  const [ours, theirs] = [0, 1].map((side) => median(pairs.map((pair) => pair[side]!)));
   const ratios = pairs.map(([own, other]) => own! / other!);
   return {
     work,
     measured: show(ours!),
     ceiling: show(theirs!),
-    ratio: ratio(ours! / theirs!),
-    spread: spread(ratios),
+    ratio: ratio(median(ratios)),
+    spread: middleHalf(ratios),
   };
 }
 

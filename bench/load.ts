@@ -1,6 +1,7 @@
 // One request over and over: by wrk, on the core that the server does not have, or one after the other.
 import { spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { request, type Agent } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { UserError } from "../scripts/lib/project.js";
@@ -107,6 +108,36 @@ export async function sendOneByOne(url: string, body: string, seconds: number): 
     failures,
     medianMilliseconds: median(milliseconds),
   };
+}
+
+/** So many requests, over connections that stay open: throws unless all are answered with 200. */
+export async function sendBatch(
+  url: string,
+  body: string,
+  { requests, agent }: { requests: number; agent: Agent },
+): Promise<void> {
+  let sent = 0;
+  const sendInTurn = async (): Promise<void> => {
+    while (sent++ < requests) await post(url, body, agent);
+  };
+  await Promise.all(Array.from({ length: agent.maxSockets }, sendInTurn));
+}
+
+function post(url: string, body: string, agent: Agent): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const headers = { "content-type": "application/json", "content-length": Buffer.byteLength(body) };
+    const message = request(url, { method: "POST", headers, agent }, (response) => {
+      response.resume();
+      response.once("error", reject);
+      response.once("end", () =>
+        response.statusCode === 200
+          ? resolve()
+          : reject(new Error(`${url} answered ${response.statusCode}: the figures would mean nothing`)),
+      );
+    });
+    message.once("error", reject);
+    message.end(body);
+  });
 }
 
 function outputOf(program: string, args: string[]): Promise<string> {

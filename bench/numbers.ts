@@ -27,13 +27,15 @@ export function median(values: number[]): number {
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
 
-/** What disturbs a measurement makes it larger: the calm quarter of them says most. */
-export function calmQuarter(values: number[]): number {
-  return median([...values].sort((a, b) => a - b).slice(0, Math.ceil(values.length / 4)));
-}
-
 export function spread(ratios: number[]): string {
   return `${ratio(Math.min(...ratios))} to ${ratio(Math.max(...ratios))}`;
+}
+
+/** From the first to the third quartile. */
+export function middleHalf(ratios: number[]): string {
+  const sorted = [...ratios].sort((a, b) => a - b);
+  const [low, high] = [0.25, 0.75].map((share) => sorted[Math.floor(share * (sorted.length - 1))]!);
+  return `${ratio(low!)} to ${ratio(high!)}`;
 }
 
 export function ratio(value: number): string {

@@ -1,6 +1,7 @@
 // Servers under the same load in turn, in short rounds, so that whatever else the machine does falls on all of them.
+import { Agent } from "node:http";
 import { setTimeout as pause } from "node:timers/promises";
-import { sendLoad, sendOneByOne } from "./load.js";
+import { sendBatch, sendLoad, sendOneByOne } from "./load.js";
 import { count, median } from "./numbers.js";
 import { cpuMilliseconds, type RunningServer } from "./workerd.js";
 
@@ -15,6 +16,10 @@ export interface RoundLoad {
   connections: number;
 }
 
+/** V8 has optimised what it will by then. */
+const WARM_UP_BATCHES = 40;
+/** The server is idle again. */
+const AFTER_BATCH_MILLISECONDS = 2;
 const MAX_ROUND_SECONDS = 30;
 const IDLE_CHECK_MILLISECONDS = 50;
 /** What a server without requests may use meanwhile: a collection of garbage, say. */
@@ -32,6 +37,46 @@ export async function alternate(
       const measured = await measureRound(server, body, load);
       if (round > 0) results[i]!.push(measured);
     }
+  }
+  return results;
+}
+
+export interface Batches {
+  batches: number;
+  requestsOfABatch: number;
+  connections: number;
+}
+
+/**
+ * CPU microseconds of a request, `[servers, batches]`. Batches take some hundredths of a second and follow one another, each
+ * time with another server first: what the machine does besides lasts longer, and falls on all servers alike.
+ */
+export async function alternateBatches(
+  servers: RunningServer[],
+  body: string,
+  { batches, requestsOfABatch, connections }: Batches,
+): Promise<number[][]> {
+  const agents = servers.map(() => new Agent({ keepAlive: true, maxSockets: connections }));
+  const results: number[][] = servers.map(() => []);
+  const measure = async (i: number): Promise<number> => {
+    const { url, pid } = servers[i]!;
+    const before = cpuMilliseconds(pid);
+    await sendBatch(`${url}/v1/embeddings`, body, { requests: requestsOfABatch, agent: agents[i]! });
+    await pause(AFTER_BATCH_MILLISECONDS);
+    return ((cpuMilliseconds(pid) - before) * 1000) / requestsOfABatch;
+  };
+  try {
+    for (const i of servers.keys()) {
+      for (let batch = 0; batch < WARM_UP_BATCHES; batch++) await measure(i);
+    }
+    for (let batch = 0; batch < batches; batch++) {
+      for (const offset of servers.keys()) {
+        const i = (batch + offset) % servers.length;
+        results[i]!.push(await measure(i));
+      }
+    }
+  } finally {
+    agents.forEach((agent) => agent.destroy());
   }
   return results;
 }
