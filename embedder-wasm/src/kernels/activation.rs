@@ -35,7 +35,7 @@ trait Function: Copy {
     fn of<const N: usize>(self, x: [F32x4; N]) -> [F32x4; N];
 }
 
-#[inline(always)]
+#[inline(never)]
 fn each(values: &mut [f32], function: impl Function) {
     let (many, rest) = values.as_chunks_mut::<16>();
     for values in many {

@@ -107,13 +107,12 @@ impl Attention {
         let part = |token: usize| {
             &tokens[token * hidden + head * self.head_dimensions..][..self.head_dimensions]
         };
-        let (first_scale, _) = quantise(part(0), ATTENTION_STEPS, &mut *first);
+        let first_scale = quantise_part(part(0), first);
         if tokens.len() == hidden {
             second.fill(0);
             return [first_scale, 0.0];
         }
-        let (second_scale, _) = quantise(part(1), ATTENTION_STEPS, &mut *second);
-        [first_scale, second_scale]
+        [first_scale, quantise_part(part(1), second)]
     }
 
     #[inline(never)]
@@ -288,6 +287,11 @@ impl Attention {
             );
         }
     }
+}
+
+#[inline(never)]
+fn quantise_part(part: &[f32], steps: &mut [i16]) -> f32 {
+    quantise(part, ATTENTION_STEPS, steps).0
 }
 
 fn bytes(values: &[i16]) -> &[u8] {

@@ -72,6 +72,7 @@ impl Linear<'_> {
         add_exact_columns(rows, self.exact_columns, self.outputs(), results);
     }
 
+    #[inline(never)]
     fn multiply<P: Panel>(
         &self,
         weight: &[u8],
