@@ -21,12 +21,12 @@ export { Embeddings } from "./worker/service-binding";
 export interface Env extends ModelBindings {
   /** The page at `/` and the table of token ids. */
   ASSETS?: Fetcher;
-  /** A secret: one or more keys, separated by commas. Without it the API is open. */
+  /** A secret: one or more keys, separated by commas. Without it, or where it is empty, the API is open. */
   API_KEY?: string;
   RATE_LIMITER?: RateLimit;
 }
 
-/** For Cloudflare's log, since the client is gone: nginx's number for this. */
+/** nginx's status for a client that has left. Only logs see it. */
 const STATUS_CLIENT_LEFT = 499;
 const PREFLIGHT_CACHE_SECONDS = 86_400;
 
@@ -40,7 +40,7 @@ interface Context {
   ctx: ExecutionContext;
   /** For the log line of a failed request: sizes alone, never a text or a key. */
   sizes: { bytes: number; inputs: number; tokens: number };
-  /** Of the path, where it names a model: Azure's do. */
+  /** The model that the path names, as Azure's paths do. */
   modelInPath: string | undefined;
   /** Which model answers, where one does. */
   served: ServedModel | undefined;
@@ -88,15 +88,16 @@ export default {
 let isolateId: string | undefined;
 let requestCount = 0;
 
-/** Random for each isolate and counted from there: random bytes for each request would cost about 3 µs of some 100. */
+/** A random beginning for each isolate, and a counter: random bytes for each request would cost about 3 µs of some 100. */
 function newRequestId(): string {
   isolateId ??= crypto.randomUUID().replaceAll("-", "").slice(0, 20);
   return `req_${isolateId}${(requestCount++).toString(16).padStart(12, "0")}`;
 }
 
-/** On Cloudflare the host is this Worker's own; where workerd runs alone, the client's Host header may be anything. */
+/** Outside Cloudflare the Host header may be anything, so that the URL may not be one. */
 function readPath({ url }: Request): string {
-  // A plain one, with a port below 60000, is read without `new URL`, which takes a tenth of the time of a short request.
+  // Most URLs are plain and are read without `new URL`, which takes a tenth of the time of a short request. A port of 60000 or
+  // more is left to it, which knows the highest one.
   const plainPath = /^https?:\/\/[\w.-]+(?::[1-5]?\d{1,4})?(\/[\w/-]*)$/.exec(url)?.[1];
   if (plainPath !== undefined) return plainPath;
   try {
@@ -150,8 +151,6 @@ async function refuse(context: Context, error: unknown): Promise<Response> {
     return new Response(null, { status: STATUS_CLIENT_LEFT });
   }
   const failure = asApiError(error);
-  // The client reads an answer only when its upload has an end.
-  if (request.body !== null && !request.bodyUsed) await drain(request.body.getReader());
   const { code, message, param, headers } = failure;
   const { status, type } = ERRORS[code];
   log({
@@ -162,6 +161,8 @@ async function refuse(context: Context, error: unknown): Promise<Response> {
     ...sizes,
     ...(failure === error ? {} : { detail: String(error) }),
   });
+  // The client reads an answer only when its upload has an end.
+  if (request.body !== null && !request.bodyUsed) await drain(request.body.getReader());
   return respondJson(
     context,
     { error: { message: message.toWellFormed(), type, param, code } },
@@ -188,7 +189,9 @@ async function createEmbeddings(context: Context): Promise<Response> {
   const texts = isText(input) ? input : await textsOfInput(input, MAX_BODY_BYTES, env, ctx);
   const models = knownModels(env) ?? (await servedModels(env, ctx));
   // Clients with a fixed name get the default.
-  const served = (context.served = modelNamed(models, modelName) ?? models[0]!);
+  const served = modelNamed(models, modelName) ?? models[0]!;
+  // The header `x-model` of this answer, and of an error that comes after this.
+  context.served = served;
   const isAbandoned = (): boolean => request.signal.aborted;
   const job = { served, texts, field: "input", dimensions, inputType, isAbandoned, sizes };
   return embedAsJson(job, { base64, modelName }, env, ctx, (answer, { truncated, empty }) =>
@@ -238,7 +241,7 @@ function describeModel(model: ServedModel): object {
   };
 }
 
-/** Loads the default model: the answer is 200 where it can be used. */
+/** Loads the default model, and answers 200 if that can be used. */
 async function reportHealth(context: Context): Promise<Response> {
   const { env, ctx } = context;
   const [model] = await servedModels(env, ctx);
@@ -250,7 +253,7 @@ function describeHealth({ name, dimensions, dtype }: ServedModel): object {
   return { status: "ok", name, dimensions, dtype };
 }
 
-/** openapi.json with the figures of the models; without any it is still true, only less exact. */
+/** openapi.json with the figures of the models; as it stands, where these cannot be read. */
 async function describeApi(context: Context): Promise<Response> {
   const models = await servedModels(context.env, context.ctx).catch(() => undefined);
   if (models === undefined) return respondJson(context, openApi);
@@ -285,6 +288,7 @@ async function serveAsset(context: Context, path: string): Promise<Response> {
 
 // ----------------------------------------------------------------------------------------------- answers
 
+/** For any path: a browser would show the page no 404 of a preflight. */
 function preflight(context: Context): Response {
   return respond(context, null, 204, {
     "access-control-allow-methods": "GET, POST, OPTIONS",
@@ -309,21 +313,26 @@ function respondJson(
 const EXPOSED_HEADERS =
   "x-request-id, x-model, x-model-version, x-truncated-inputs, x-empty-inputs, retry-after, www-authenticate, allow";
 
-/** Every answer that a client sees is made here. Bytes and headers are copied at once, as `new Response` does by its specification. */
+/**
+ * Every answer that a client sees is made here. `new Response` copies the body and the headers at once, by its specification: so
+ * a view of wasm memory and the headers that answers share may be handed to it.
+ */
 function respond(
   { request, requestId, env, served }: Context,
   body: BodyInit | null,
   status: number,
   headers: Record<string, string>,
 ): Response {
-  const common = commonHeaders(env, served);
-  common.set("x-request-id", requestId);
-  const response = new Response(request.method === "HEAD" ? null : body, { status, headers: common });
+  const response = new Response(request.method === "HEAD" ? null : body, {
+    status,
+    headers: commonHeaders(env, served),
+  });
+  response.headers.set("x-request-id", requestId);
   for (const [name, value] of Object.entries(headers)) response.headers.set(name, value);
   return response;
 }
 
-/** What all answers of a model have. It is kept: to make it of strings each time would be 6 % of a short request. */
+/** The headers that all answers of a model have. They are kept: making them of strings costs 6 % of a short request. */
 const headersOfModels = new WeakMap<ServedModel, Headers>();
 
 function commonHeaders(env: Env, served: ServedModel | undefined): Headers {

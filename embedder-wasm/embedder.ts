@@ -19,7 +19,7 @@ export interface ModelInfo {
   maxInputTokens: number;
   maxRequestTokens: number;
   normalize: boolean;
-  /** About what reading one token takes. */
+  /** What one token of the longest text takes; in a shorter one it is less. */
   multiplyAddsPerToken: number;
   /** Other names under which the model is served, each with its default dimensions. */
   aliases: Record<string, number>;

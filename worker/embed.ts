@@ -57,8 +57,8 @@ const PAUSE_MILLISECONDS = 0;
 const TURNS_OF_A_PAUSE = 4;
 /** Of transformers, on Cloudflare as well as here. */
 const WORK_PER_SECOND = 30_000_000_000;
-/** Three of the largest requests that a model allows, and about a minute. */
-const MAX_WAITING_WORK = 1_600_000_000_000;
+/** Three of the largest requests that a transformer allows (REQUEST_MULTIPLY_ADDS in models/bert.rs): about a minute. */
+const MAX_WAITING_WORK = 3 * 540_000_000_000;
 /** In English and most other languages; only for how much work waits. */
 const CHARACTERS_PER_TOKEN = 4;
 /** UTF-8 takes so many bytes at most for a UTF-16 unit. */

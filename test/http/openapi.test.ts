@@ -2,8 +2,11 @@
 import { Validator } from "@seriousme/openapi-schema-validator";
 import { Ajv2020, type ValidateFunction } from "ajv/dist/2020.js";
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 import document from "../../openapi.json" with { type: "json" };
+import { PROJECT_ROOT } from "../../scripts/lib/project.js";
 import { ERRORS } from "../../worker/errors.js";
 import { fromBase64, startService, withService, type Service, type ServiceOptions } from "../lib/harness.js";
 
@@ -72,6 +75,27 @@ test("the served document is valid and holds the figures of the loaded model", a
   assert.deepEqual((schemas.Health as { examples?: unknown[] }).examples, [
     await (await service.fetch("/health")).json(),
   ]);
+});
+
+test("the document describes each route of worker.ts, and no other", () => {
+  const source = readFileSync(join(PROJECT_ROOT, "worker.ts"), "utf8");
+  const table = /^const ROUTES: .*?^};/ms.exec(source)![0].replace("[MODEL_ROUTE]", '"/v1/models/{model}"');
+  const routes = [...table.matchAll(/"(\/.*)": \{ method: "(\w+)"/g)].map(
+    ([, path, method]) => `${method} ${path}`,
+  );
+  const described = Object.entries(paths).flatMap(([path, methods]) =>
+    Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
+  );
+  assert.deepEqual(routes.sort(), described.sort());
+});
+
+test("docs/api.md has each error code with its status", () => {
+  const text = readFileSync(join(PROJECT_ROOT, "docs", "api.md"), "utf8");
+  const missing = Object.entries(ERRORS).filter(
+    ([code, { status }]) =>
+      !text.split("\n").some((line) => line.includes(`\`${code}\``) && line.includes(String(status))),
+  );
+  assert.deepEqual(missing, []);
 });
 
 test("without a model the document is served as it stands in the repository", () =>

@@ -1,5 +1,6 @@
 //! The architecture `bert`: an encoder as Hugging Face's `BertModel` computes it, and behind it what sentence-transformers
-//! puts there: pooling, a dense layer, normalisation. Structs and tensors have the names of the source.
+//! puts there: pooling, a dense layer, normalisation. Structs and tensors have the names that they have in transformers'
+//! `modeling_bert.py`. Why so much is `#[inline(never)]` stands in kernels/mod.rs.
 
 use std::ops::Range;
 
@@ -26,11 +27,12 @@ const MAX_LAYERS: usize = 24;
 const MAX_HIDDEN: usize = 1024;
 /// One token between the two special ones.
 const MIN_SEQ_LEN: usize = 3;
-/// A request may need so many: 20 s at 27 thousand million multiply-adds a second, where Cloudflare's default limit is 30 s.
+/// The most that one request may ask for: 20 s at 27 thousand million multiply-adds a second. Cloudflare stops a request after
+/// 30 s unless it is told otherwise. worker/embed.ts allows three of them to wait.
 const REQUEST_MULTIPLY_ADDS: u64 = 540_000_000_000;
 const MAX_REQUEST_TOKENS: usize = 300_000;
-/// At most so many tokens go through a layer at once: their activations fit in the second cache. Even, since attention
-/// takes keys and values by two.
+/// At most so many tokens go through a layer at once: their activations fit in the second-level cache. Even, since
+/// attention takes keys and values by two.
 const MOST_TOKENS_AT_ONCE: usize = 64;
 
 pub struct Bert {
@@ -54,7 +56,7 @@ struct Config {
     /// Tokens, with the special ones.
     max_seq_len: usize,
     pooling: Pooling,
-    /// Of the encoder's vector, behind the dense layer where there is one.
+    /// Length of the encoder's vector: what the dense layer gives, where there is one, and else the hidden size.
     semantic_dimensions: usize,
     normalize: bool,
     lexical: Option<LexicalPart>,
@@ -71,7 +73,7 @@ struct BertEmbeddings {
     word_embeddings: Range<usize>,
     /// `[vocab_size]`
     word_scales: Vec<f32>,
-    /// `[max_seq_len, hidden]` The embedding of the position and that of the token type, which is always the first.
+    /// `[max_seq_len, hidden]` The embedding of each position plus that of the first token type: all tokens are of that type.
     position_embeddings: Vec<f32>,
     layer_norm: LayerNorm,
 }
@@ -106,7 +108,7 @@ struct LayerNorm {
     bias: Vec<f32>,
 }
 
-/// Memory for one text after the other.
+/// Memory that one text after the other uses again.
 #[derive(Default)]
 pub struct Scratch {
     ids: Vec<u32>,
@@ -125,7 +127,7 @@ struct Activations {
     rows: QuantisedRows,
     /// `[MOST_TOKENS_AT_ONCE, max(hidden, intermediate)]` Keys, then queries, then the intermediate layer.
     wide: Vec<f32>,
-    /// `[MOST_TOKENS_AT_ONCE, hidden]` Values, then what attention gives.
+    /// `[MOST_TOKENS_AT_ONCE, hidden]` Values, then what attention gives; in the end the pooled vector.
     context: Vec<f32>,
     attention: Attention,
 }
@@ -168,7 +170,7 @@ impl Bert {
         self.config.work(tokens_read)
     }
 
-    /// A token has one byte at least, and two are added.
+    /// As if each byte were a token, with the two special ones.
     pub fn most_work(&self, text: &str) -> u64 {
         self.work((text.len() + 2).min(self.config.max_seq_len))
     }
@@ -190,6 +192,7 @@ impl Bert {
         semantic.resize(semantic_dimensions, 0.0);
         self.encode(ids, activations, semantic);
         match &self.config.lexical {
+            // Where more is wanted than the encoder's vector. The lexical part normalises the whole.
             Some(lexical) if embedding.len() > semantic_dimensions => {
                 sketch.read(text);
                 embedding[..semantic_dimensions].copy_from_slice(semantic);
@@ -280,10 +283,9 @@ impl BertLayer {
         let size = config.hidden;
         attention.begin(tokens);
         let at_once = tokens_at_once(tokens);
-        for (index, hidden) in hidden.chunks(at_once * size).enumerate() {
-            let values = hidden.len();
-            rows.set(hidden, size);
-            let (keys, values) = (&mut wide[..values], &mut context[..values]);
+        for (index, chunk) in hidden.chunks(at_once * size).enumerate() {
+            let (keys, values) = (&mut wide[..chunk.len()], &mut context[..chunk.len()]);
+            rows.set(chunk, size);
             self.attention.key.of(file).apply(rows, Write::Set, keys);
             self.attention
                 .value
@@ -291,23 +293,24 @@ impl BertLayer {
                 .apply(rows, Write::Set, values);
             attention.set_keys_and_values(index * at_once, keys, values);
         }
-        for hidden in hidden[..wanted * size].chunks_mut(at_once * size) {
-            let count = hidden.len() / size;
-            let (queries, context) = (&mut wide[..count * size], &mut context[..count * size]);
-            rows.set(hidden, size);
+        // Queries attend to the keys of all chunks, so the chunks come by a second time.
+        for chunk in hidden[..wanted * size].chunks_mut(at_once * size) {
+            let count = chunk.len() / size;
+            let (queries, context) = (&mut wide[..chunk.len()], &mut context[..chunk.len()]);
+            rows.set(chunk, size);
             self.attention
                 .query
                 .of(file)
                 .apply(rows, Write::Set, queries);
             attention.attend(queries, context);
             self.attention_output
-                .add(file, config, rows, context, hidden);
+                .add(file, config, rows, context, chunk);
             let intermediate = &mut wide[..count * config.intermediate];
             let dense = self.intermediate.dense.of(file);
-            rows.set_for(dense.reads(), hidden);
+            rows.set_for(dense.reads(), chunk);
             dense.apply(rows, Write::Set, intermediate);
             config.hidden_act.apply(intermediate);
-            self.output.add(file, config, rows, intermediate, hidden);
+            self.output.add(file, config, rows, intermediate, chunk);
         }
     }
 }
@@ -338,14 +341,15 @@ impl LayerNorm {
     }
 }
 
-/// An even number of tokens that shares them out in equal parts.
+/// The size of a chunk: even, at most `MOST_TOKENS_AT_ONCE`, and such that all chunks are about equal. There are two tokens
+/// at least, the special ones.
 fn tokens_at_once(tokens: usize) -> usize {
     let parts = tokens.div_ceil(MOST_TOKENS_AT_ONCE);
     tokens.div_ceil(parts).next_multiple_of(2)
 }
 
 impl Activations {
-    /// Those of the model before, where it had the same dimensions.
+    /// Uses the memory of the model before again, where it had the same dimensions.
     fn for_model<'a>(memory: &'a mut Option<Self>, config: &Config) -> &'a mut Self {
         let dimensions = (config.hidden, config.intermediate, config.heads);
         if memory
@@ -434,17 +438,26 @@ impl Config {
         (self.layers * layer) as u64
     }
 
-    /// The multiply-adds of a text: the linear layers', and attention's, in which each token meets each.
+    /// The multiply-adds of a text: the linear layers', and attention's, which grow with the square of the tokens.
     fn work(&self, tokens: usize) -> u64 {
         let attention = 2 * self.layers * self.hidden * tokens;
         tokens as u64 * (self.multiply_adds_per_token() + attention as u64)
     }
 
+    /// Multiply-adds for each token of the longest text.
+    fn most_per_token(&self) -> u64 {
+        self.work(self.max_seq_len) / self.max_seq_len as u64
+    }
+
+    /// In whole thousands, but never less than one text may have.
+    fn request_tokens(&self) -> usize {
+        let tokens = REQUEST_MULTIPLY_ADDS / self.most_per_token() / 1000 * 1000;
+        (tokens as usize).clamp(self.max_seq_len, MAX_REQUEST_TOKENS)
+    }
+
     fn info(&self, head: &Head) -> Result<ModelInfo, WeightsError> {
         let lexical_dimensions = self.lexical.as_ref().map_or(0, |part| part.dimensions);
         let dimensions = self.semantic_dimensions + lexical_dimensions;
-        let most_per_token = self.work(self.max_seq_len) / self.max_seq_len as u64;
-        let request_tokens = REQUEST_MULTIPLY_ADDS / most_per_token / 1000 * 1000;
         Ok(ModelInfo {
             name: read_name(&head.metadata)?,
             architecture: ARCHITECTURE,
@@ -453,9 +466,9 @@ impl Config {
             dimensions,
             semantic_dimensions: self.semantic_dimensions,
             max_input_tokens: self.max_seq_len,
-            max_request_tokens: MAX_REQUEST_TOKENS.min(request_tokens as usize),
+            max_request_tokens: self.request_tokens(),
             normalize: self.normalize,
-            multiply_adds_per_token: self.multiply_adds_per_token(),
+            multiply_adds_per_token: self.most_per_token(),
             aliases: read_aliases(&head.metadata, dimensions)?,
             prompts: read_prompts(&head.metadata)?,
         })
@@ -463,7 +476,7 @@ impl Config {
 }
 
 /// The shape of a matrix that must be there.
-pub fn two_dimensions(head: &Head, name: &str, dtype: Dtype) -> Result<[usize; 2], WeightsError> {
+fn two_dimensions(head: &Head, name: &str, dtype: Dtype) -> Result<[usize; 2], WeightsError> {
     let tensor = head.needed_tensor(name)?;
     match tensor.shape[..] {
         [rows, columns] if tensor.dtype == dtype => Ok([rows, columns]),
@@ -474,7 +487,7 @@ pub fn two_dimensions(head: &Head, name: &str, dtype: Dtype) -> Result<[usize; 2
     }
 }
 
-/// Refuses what no product is written for.
+/// Refuses sizes that the kernels cannot multiply.
 fn check_size(tensor: &str, name: &str, size: usize, most: usize) -> Result<(), WeightsError> {
     if size == 0 || size > most || !size.is_multiple_of(PANEL) {
         return refused(format!(
@@ -503,6 +516,7 @@ impl BertEmbeddings {
             "embeddings.token_type_embeddings.weight",
             Dtype::F32,
         )?;
+        // One at least, the first: only that is used.
         let token_types = read_f32(
             file,
             "embeddings.token_type_embeddings.weight",
@@ -536,7 +550,7 @@ impl BertLayer {
         let linear = |part: &str, outputs, inputs| {
             LinearWeights::from_file(file, &format!("{name}.{part}"), outputs, inputs)
         };
-        // The three read the same rows.
+        // Query, key and value read the same rounded rows, so none of them may have exact inputs.
         let of_attention = |part: &str| linear(part, size, size)?.without_exact_inputs();
         let layer_norm = |part: &str| LayerNorm::from_file(file, &format!("{name}.{part}"), size);
         Ok(Self {
@@ -566,5 +580,37 @@ impl LayerNorm {
             weight: read_f32(file, &format!("{name}.weight"), &[size])?,
             bias: read_f32(file, &format!("{name}.bias"), &[size])?,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_may_always_hold_one_text_as_long_as_the_model_reads() {
+        let deep = Config {
+            vocab_size: 1000,
+            hidden: 512,
+            intermediate: 512,
+            layers: 24,
+            heads: 8,
+            hidden_act: Activation::Gelu,
+            layer_norm_eps: 1e-12,
+            max_seq_len: 4096,
+            pooling: Pooling::Mean,
+            semantic_dimensions: 512,
+            normalize: true,
+            lexical: None,
+        };
+        assert_eq!(deep.request_tokens(), 4096);
+        let short = Config {
+            layers: 6,
+            hidden: 384,
+            intermediate: 1536,
+            max_seq_len: 256,
+            ..deep
+        };
+        assert_eq!(short.request_tokens(), 45_000);
     }
 }

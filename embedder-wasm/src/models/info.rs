@@ -25,6 +25,7 @@ pub struct ModelInfo {
     pub max_request_tokens: usize,
     /// Whether embeddings have length 1.
     pub normalize: bool,
+    /// In the longest text; in a shorter one it may be less.
     pub multiply_adds_per_token: u64,
     /// Further names under which the model is served, with the dimensions that each has by default.
     pub aliases: Vec<(String, usize)>,
