@@ -75,11 +75,13 @@ export const PEERS_OF_TRANSFORMER: Peer[] = [
 const CONNECTIONS = 16;
 /** A hundred texts take all-MiniLM-L6-v2 a large part of a second: a round must see several answered. */
 const CONNECTIONS_FOR_MANY_TEXTS = 4;
-/** The Worker gives long requests turns: several at once would all be answered after the round. */
-const CONNECTIONS_FOR_LONG_WORK = 1;
+/**
+ * The Worker gives long requests turns: several at once would all be answered after the round. Many short rounds, of one request at
+ * least: the machine's speed changes from second to second.
+ */
+const LONG_WORK = { connections: 1, seconds: 0.2 };
+const LONG_WORK_ROUNDS_FOR_ONE = 3;
 const SECONDS_FOR_MANY_TEXTS = 2;
-/** Ratios as large as these need no fine measure. */
-const MAX_ROUNDS = 3;
 
 export async function compareWithPeers(
   peers: Peer[],
@@ -109,12 +111,12 @@ export async function compareWithOthers(
     const other = await start();
     for (const { name, texts, body, isLong } of workloads) {
       const load = isLong
-        ? { seconds: SECONDS_FOR_MANY_TEXTS, connections: CONNECTIONS_FOR_LONG_WORK }
+        ? LONG_WORK
         : texts.length > 1
           ? { seconds: SECONDS_FOR_MANY_TEXTS, connections: CONNECTIONS_FOR_MANY_TEXTS }
           : { seconds, connections: CONNECTIONS };
       const [own, theirs] = await alternate([worker, other], body, {
-        rounds: Math.min(rounds, MAX_ROUNDS),
+        rounds: isLong ? LONG_WORK_ROUNDS_FOR_ONE * rounds : rounds,
         ...load,
       });
       const ratios = own!.map((round, i) => round.perSecond / theirs![i]!.perSecond);
