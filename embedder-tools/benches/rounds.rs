@@ -27,11 +27,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     let config = model.config();
     let rows = texts.iter().map(|text| {
         let mut rows = Vec::new();
-        config
-            .tokenizer
-            .for_each_token(text, config.vocab_size, config.max_seq_len, |row| {
-                rows.push(row)
-            });
+        config.tokenizer.for_each_token(
+            text,
+            model.table_rows(),
+            config.max_seq_len,
+            |row| rows.push(row),
+            |_| {},
+        );
         rows
     });
     let rows: Vec<Vec<u32>> = rows.collect();

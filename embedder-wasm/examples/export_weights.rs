@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use embedder_wasm::format::container::WeightsFile;
-use embedder_wasm::format::model_dir::ModelDir;
+use embedder_wasm::format::model_dir::{ModelDir, read_tables};
 use embedder_wasm::format::row_format::{RowFormat, StoredRows};
 use embedder_wasm::format::writer::{self, Writer};
 use embedder_wasm::format::{Dtype, MAX_FILE_BYTES};
 use embedder_wasm::models::Model;
+use embedder_wasm::tokenizers::Tokenizer;
+use embedder_wasm::tokenizers::own_rows::OwnRowTables;
 
 const USAGE: &str = "Turn a model-dir into a weights file for the Worker.
 
@@ -106,7 +108,10 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     row_format.check_dimensions(model_dir.table_dimensions)?;
     let bytes = match (row_format, &model_dir.extension) {
         (RowFormat::F32, None) => v1(&model_dir),
-        _ => extended(&model_dir, row_format, &arguments.name),
+        _ => {
+            let own_rows = own_row_tables(&arguments.model_dir, &model_dir)?;
+            extended(&model_dir, &own_rows, row_format, &arguments.name)
+        }
     };
     let byte_length = bytes.len();
     if byte_length > MAX_FILE_BYTES {
@@ -160,7 +165,22 @@ fn v1(model: &ModelDir) -> Vec<u8> {
     writer::v1(dimensions, model.max_seq_len, model.normalize, &model.rows)
 }
 
-fn extended(model: &ModelDir, row_format: RowFormat, name: &str) -> Vec<u8> {
+/// Empty but with the tokenizer text-as-written.
+fn own_row_tables(folder: &Path, model: &ModelDir) -> Result<OwnRowTables, String> {
+    match &model.extension {
+        Some(extension) if extension.tokenizer == Tokenizer::TextAsWritten.name() => {
+            Ok(OwnRowTables(read_tables(folder, OwnRowTables::NAMES)?))
+        }
+        _ => Ok(OwnRowTables::default()),
+    }
+}
+
+fn extended(
+    model: &ModelDir,
+    own_rows: &OwnRowTables,
+    row_format: RowFormat,
+    name: &str,
+) -> Vec<u8> {
     let mut writer = Writer::new(name)
         .describe("max_seq_len", model.max_seq_len)
         .describe("normalize", model.normalize);
@@ -182,6 +202,13 @@ fn extended(model: &ModelDir, row_format: RowFormat, name: &str) -> Vec<u8> {
             .describe("lexical_dim", extension.lexical_dimensions)
             .describe("lexical_weight", extension.lexical_weight)
             .add("idf", Dtype::U8, &[idf.len()], idf.clone());
+        if extension.tokenizer == Tokenizer::TextAsWritten.name() {
+            let dtypes = [Dtype::U16, Dtype::U16, Dtype::U16, Dtype::U32];
+            let tables = own_rows.0.iter().zip(OwnRowTables::NAMES);
+            for ((table, name), dtype) in tables.zip(dtypes) {
+                writer = writer.add(name, dtype, &[table.len() / dtype.bytes()], table.clone());
+            }
+        }
     } else {
         writer = writer.describe("tokenizer", "ascii-words");
     }
@@ -289,7 +316,7 @@ mod tests {
     fn quantised_rows_read_as_the_trainer_saw_them() {
         let model = model(None);
         for format in [RowFormat::I8, RowFormat::I4] {
-            let table = loaded(extended(&model, format, "tiny"));
+            let table = loaded(extended(&model, &OwnRowTables::default(), format, "tiny"));
             assert_eq!(table.info().name, "tiny");
             // "a" and "b" have rows 2 and 3 or 3 and 2; each vector is a stored row, normalised.
             for word in ["a", "b"] {
@@ -317,7 +344,8 @@ mod tests {
     #[test]
     fn an_extended_model_keeps_its_lexical_part() {
         for format in RowFormat::ALL {
-            let table = loaded(extended(&model(Some(extension())), format, "tiny"));
+            let model = model(Some(extension()));
+            let table = loaded(extended(&model, &OwnRowTables::default(), format, "tiny"));
             let lexical = table.config().lexical.as_ref().unwrap();
             assert_eq!(
                 (lexical.dimensions, lexical.weight, table.info().dimensions),

@@ -9,8 +9,9 @@ use embedder_wasm::format::container::{Head, WeightsFile};
 use embedder_wasm::format::writer::{Writer, f32_bytes, safetensors_container, v1, v1_container};
 use embedder_wasm::format::{Dtype, WeightsError};
 use embedder_wasm::models::{Model, Scratch};
-use embedder_wasm::tokenizers::Tokenizer;
 use embedder_wasm::tokenizers::hashed_rows::{RESERVED_ROWS, UNKNOWN_TOKEN_ID};
+use embedder_wasm::tokenizers::own_rows::OwnRowTables;
+use embedder_wasm::tokenizers::{TableRows, Tokenizer};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -239,8 +240,13 @@ fn text() -> impl Strategy<Value = String> {
 
 fn token_ids(text: &str, vocab_size: usize, max_words: usize) -> (Vec<u32>, usize, usize) {
     let mut ids = Vec::new();
-    let count =
-        Tokenizer::AsciiWords.for_each_token(text, vocab_size, max_words, |id| ids.push(id));
+    let count = Tokenizer::AsciiWords.for_each_token(
+        text,
+        TableRows::shared(vocab_size),
+        max_words,
+        |id| ids.push(id),
+        |_| {},
+    );
     (ids, count.tokens, count.tokens_read)
 }
 
@@ -271,12 +277,33 @@ proptest! {
         vocab_size in prop_oneof![Just(3_usize), 3..100_usize, Just(u32::MAX as usize)],
         max_words in prop_oneof![1..8_usize, Just(u32::MAX as usize)],
     ) {
-        let mut ids = Vec::new();
-        let count = Tokenizer::WordsAndStems.for_each_token(&text, vocab_size, max_words, |id| ids.push(id));
+        let (mut ids, mut stems) = (Vec::new(), 0);
+        let rows = TableRows::shared(vocab_size);
+        let count = Tokenizer::WordsAndStems.for_each_token(&text, rows, max_words, |id| ids.push(id), |_| stems += 1);
         prop_assert_eq!(count.tokens, Tokenizer::WordsAndStems.count_words(&text));
+        prop_assert_eq!(stems, count.tokens_read);
         prop_assert_eq!(count.tokens_read, count.tokens.min(max_words));
         prop_assert_eq!(ids.len(), 2 * count.tokens_read);
         prop_assert!(ids.iter().all(|id| (RESERVED_ROWS..vocab_size).contains(&(*id as usize))), "{:?}", ids);
+    }
+
+    #[test]
+    fn every_token_of_any_text_as_written_has_rows_of_the_table(
+        text in prop_oneof![prose(), text(), any::<String>()],
+        own in prop::collection::hash_set("[a-z]{1,3}", 1..20),
+        shared in prop_oneof![1..100_usize, Just(1 << 20)],
+        max_words in prop_oneof![1..8_usize, Just(u32::MAX as usize)],
+    ) {
+        let own: Vec<&str> = own.iter().map(String::as_str).collect();
+        let tables = OwnRowTables::build(&own, &own).unwrap();
+        let own = tables.view();
+        let rows = TableRows { vocab_size: own.first_shared_row() + shared, own };
+        let (mut ids, mut stems) = (Vec::new(), 0);
+        let count = Tokenizer::TextAsWritten.for_each_token(&text, rows, max_words, |id| ids.push(id), |_| stems += 1);
+        prop_assert_eq!(count.tokens, Tokenizer::TextAsWritten.count_words(&text));
+        prop_assert_eq!(count.tokens_read, count.tokens.min(max_words));
+        prop_assert!(stems >= count.tokens_read && ids.len() >= stems, "{} words, {stems} stems, {ids:?}", count.tokens_read);
+        prop_assert!(ids.iter().all(|id| (RESERVED_ROWS..rows.vocab_size).contains(&(*id as usize))), "{:?}", ids);
     }
 
     #[test]

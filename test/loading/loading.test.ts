@@ -79,7 +79,7 @@ describe("weights that cannot be used are a 503 that says why", () => {
       name: "an unknown tokenizer",
       weights: safetensors({}, { ...METADATA, tokenizer: "bpe" }),
       reason:
-        'header.__metadata__.tokenizer: expected one of ascii-words, words-and-stems, wordpiece, found "bpe"',
+        'header.__metadata__.tokenizer: expected one of ascii-words, words-and-stems, text-as-written, wordpiece, found "bpe"',
     },
     {
       name: "a table that is larger than the reader's limit",

@@ -1,5 +1,5 @@
 //! Reads a model-dir, as auto-g-embed and `train` write it: `config.json`, `token_embeddings.f32` and, where
-//! the tokenizer has a lexical part, `idf.u8`.
+//! the tokenizer has a lexical part, `idf.u8`, and where it has tables of its own, `<name>.own`.
 
 use std::fs;
 use std::path::Path;
@@ -17,7 +17,7 @@ pub struct ModelDir {
     pub extension: Option<Extension>,
 }
 
-/// What a model of the tokenizer words-and-stems has besides.
+/// What a model with a lexical part has besides.
 pub struct Extension {
     pub tokenizer: String,
     pub lexical_dimensions: usize,
@@ -85,6 +85,18 @@ impl ModelDir {
             extension,
         })
     }
+}
+
+/// The tables of a model-dir whose tokenizer has some of its own.
+pub fn read_tables<const N: usize>(
+    folder: &Path,
+    names: [&str; N],
+) -> Result<[Vec<u8>; N], String> {
+    let mut tables = [const { Vec::new() }; N];
+    for (table, name) in tables.iter_mut().zip(names) {
+        *table = read(&folder.join(format!("{name}.own")))?;
+    }
+    Ok(tables)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {

@@ -1,17 +1,21 @@
 //! The architecture `static`: the mean of the rows of a text's tokens, L2-normalised, and the lexical part
 //! behind it where the model has one.
 
+use std::ops::Range;
+
 use super::info::{ModelInfo, read_aliases, read_name, read_prompts};
 use super::lexical::{LexicalPart, Sketch};
 use super::table::Table;
 use super::word_pieces;
-use crate::format::WeightsError;
 use crate::format::container::{Head, WeightsFile};
 use crate::format::row_format::RowFormat;
+use crate::format::{Dtype, WeightsError, refused};
 use crate::kernels::norm::{inverse, normalize, scale};
 use crate::kernels::rows::{RowSum, Rows};
+use crate::tokenizers::hashed_rows::RESERVED_ROWS;
+use crate::tokenizers::own_rows::{OwnRowTables, OwnRows};
 use crate::tokenizers::token_count::TokenCount;
-use crate::tokenizers::{Tokenizer, words_and_stems};
+use crate::tokenizers::{TableRows, Tokenizer};
 
 /// As it stands in a weights file.
 pub const ARCHITECTURE: &str = "static";
@@ -36,6 +40,8 @@ pub struct Config {
     pub normalize: bool,
     pub lexical: Option<LexicalPart>,
     table: Table,
+    /// `OwnRowTables::NAMES`, ranges of the file's bytes; empty but with text-as-written.
+    own_rows: [Range<usize>; 4],
 }
 
 /// Memory for one text after the other.
@@ -58,7 +64,16 @@ impl StaticTable {
         let config = Config::from_head(&file.head)?;
         let info = config.info(&file.head)?;
         config.table.check_values(&file)?;
-        Ok(Self { file, config, info })
+        let model = Self { file, config, info };
+        let rows = model.table_rows();
+        let found = rows.own.greatest_misspelt_row() as usize;
+        if found >= rows.vocab_size {
+            return refused(format!(
+                "tensor misspelt_rows: expected rows below {}, found {found}",
+                rows.vocab_size
+            ));
+        }
+        Ok(model)
     }
 
     /// See `Model::info`.
@@ -74,6 +89,21 @@ impl StaticTable {
     /// The table as it lies in the file.
     pub fn rows(&self) -> Rows<'_> {
         self.config.table.rows_in(&self.file)
+    }
+
+    /// Where the table has which token.
+    pub fn table_rows(&self) -> TableRows<'_> {
+        let bytes = |range| self.file.bytes_at(range);
+        TableRows {
+            vocab_size: self.config.vocab_size,
+            own: OwnRows::new(self.config.own_rows.each_ref().map(bytes)),
+        }
+    }
+
+    /// Which tokens have rows of their own, as tables to write again.
+    pub fn own_row_tables(&self) -> OwnRowTables {
+        let bytes = |range| self.file.bytes_at(range).to_vec();
+        OwnRowTables(self.config.own_rows.each_ref().map(bytes))
     }
 
     /// How rare stems are, by hash; empty where the model has no lexical part.
@@ -126,9 +156,10 @@ impl StaticTable {
         let mut rows = RowSum::new(self.rows(), &mut scratch.level_sums, embedding);
         let count = config.tokenizer.for_each_token(
             text,
-            config.vocab_size,
+            self.table_rows(),
             config.max_seq_len,
             |token_id| rows.add(token_id),
+            |_| {},
         );
         let row_count = rows.finish();
         if row_count > 0 {
@@ -150,7 +181,7 @@ impl StaticTable {
         embedding: &mut [f32],
     ) -> TokenCount {
         let Config {
-            vocab_size,
+            tokenizer,
             max_seq_len,
             table_dimensions,
             ..
@@ -159,11 +190,13 @@ impl StaticTable {
         let semantic = &mut embedding[..table_dimensions];
         let mut rows = RowSum::new(self.rows(), level_sums, semantic);
         sketch.clear();
-        let count = words_and_stems::for_each_token(text, vocab_size, max_seq_len, |token| {
-            rows.add(token.word_row);
-            rows.add(token.stem_row);
-            sketch.add(token.stem_hash);
-        });
+        let count = tokenizer.for_each_token(
+            text,
+            self.table_rows(),
+            max_seq_len,
+            |token_id| rows.add(token_id),
+            |stem_hash| sketch.add(stem_hash),
+        );
         // The mean, whose squares cannot overflow where those of the sum might.
         let row_count = rows.finish();
         scale(semantic, inverse(row_count as f32));
@@ -187,17 +220,18 @@ impl Config {
         let normalize = metadata.flag("normalize")?;
 
         let table = Table::from_head(head)?;
-        let lexical = match tokenizer {
-            Tokenizer::AsciiWords => None,
-            Tokenizer::WordsAndStems => {
-                if !normalize {
-                    return metadata.wrong(
-                        "normalize",
-                        "\"true\", which the tokenizer words-and-stems needs",
-                    );
-                }
-                Some(LexicalPart::from_head(head)?)
+        let lexical = if tokenizer.has_lexical_part() {
+            if !normalize {
+                let expected = format!("\"true\", which the tokenizer {} needs", tokenizer.name());
+                return metadata.wrong("normalize", &expected);
             }
+            Some(LexicalPart::from_head(head)?)
+        } else {
+            None
+        };
+        let own_rows = match tokenizer {
+            Tokenizer::TextAsWritten => own_rows(head, table.rows)?,
+            Tokenizer::AsciiWords | Tokenizer::WordsAndStems => Default::default(),
         };
         Ok(Self {
             tokenizer,
@@ -208,6 +242,7 @@ impl Config {
             normalize,
             lexical,
             table,
+            own_rows,
         })
     }
 
@@ -230,4 +265,41 @@ impl Config {
             prompts: read_prompts(&head.metadata)?,
         })
     }
+}
+
+/// Where the tables of own rows lie. There are fewer such rows than rows, so that one is left for all other tokens.
+fn own_rows(head: &Head, rows: usize) -> Result<[Range<usize>; 4], WeightsError> {
+    let any = 0..=u32::MAX as usize;
+    let expected = [
+        (Dtype::U16, 1..=*any.end()),
+        (Dtype::U16, 1..=rows - RESERVED_ROWS - 1),
+        (Dtype::U16, any.clone()),
+        (Dtype::U32, any),
+    ];
+    let mut ranges: [Range<usize>; 4] = Default::default();
+    for ((range, name), (dtype, allowed)) in
+        ranges.iter_mut().zip(OwnRowTables::NAMES).zip(expected)
+    {
+        let tensor = head.needed_tensor(name)?;
+        match tensor.shape[..] {
+            [entries] if tensor.dtype == dtype && allowed.contains(&entries) => {
+                *range = tensor.range.clone();
+            }
+            _ => {
+                return refused(format!(
+                    "tensor {name}: expected {dtype} of the shape [n], n from {} to {}, found {} {:?}",
+                    allowed.start(),
+                    allowed.end(),
+                    tensor.dtype,
+                    tensor.shape
+                ));
+            }
+        }
+    }
+    if ranges[2].is_empty() != ranges[3].is_empty() {
+        return refused(
+            "tensors misspelt_displacements and misspelt_rows: expected entries in both or in neither, found them in one",
+        );
+    }
+    Ok(ranges)
 }

@@ -9,6 +9,11 @@ pub const UNKNOWN_TOKEN_ID: u32 = 1;
 /// Two rows are reserved, so hashing needs a third.
 pub const MIN_VOCAB_SIZE: usize = RESERVED_ROWS + 1;
 
+/// Words and stems have keys of their own: a word that is its own stem has two hashes, so that with words-and-stems
+/// a collision spoils one of its two rows at most.
+pub const WORD_KEY: u64 = 0;
+pub const STEM_KEY: u64 = 1;
+
 /// SipHash-1-3 with the key (`key`, 0) of the text's bytes followed by 0xFF, which is what `DefaultHasher` made
 /// of a `str` when auto-g-embed trained its first models.
 pub fn hash(key: u64, text: &[u8]) -> u64 {

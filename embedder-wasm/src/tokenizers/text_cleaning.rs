@@ -306,7 +306,7 @@ fn combining_class(mark: char) -> u8 {
 
 /// A Hangul syllable's leading consonant, vowel and trailing consonant: The Unicode Standard, section
 /// 3.12, "Hangul Syllable Decomposition".
-fn hangul_jamos(syllable: char) -> Option<[Option<char>; 3]> {
+pub(super) fn hangul_jamos(syllable: char) -> Option<[Option<char>; 3]> {
     const FIRST_SYLLABLE: u32 = 0xAC00;
     const SYLLABLES: u32 = 19 * VOWELS * TRAILERS;
     const VOWELS: u32 = 21;

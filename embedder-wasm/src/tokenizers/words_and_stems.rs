@@ -5,13 +5,8 @@ use std::cell::RefCell;
 
 use rust_stemmers::{Algorithm, Stemmer};
 
-use super::hashed_rows::{hash, row_of};
+use super::hashed_rows::{STEM_KEY, WORD_KEY, hash, row_of};
 use super::token_count::TokenCount;
-
-// Words and stems have keys of their own: a word that is its own stem has two rows, so that a collision
-// spoils one of them at most.
-const WORD_KEY: u64 = 0;
-const STEM_KEY: u64 = 1;
 
 /// Counts a text's words.
 pub fn count_words(text: &str) -> usize {
@@ -102,9 +97,9 @@ pub fn for_each_token(
 }
 
 #[derive(Clone, Copy)]
-struct Hashes {
-    word_hash: u64,
-    stem_hash: u64,
+pub(super) struct Hashes {
+    pub word_hash: u64,
+    pub stem_hash: u64,
 }
 
 /// A word of the letters a to z, zeros behind it: no word has zeros in it, so equal bytes are equal words.
@@ -126,7 +121,7 @@ thread_local! {
     };
 }
 
-fn hashes_of_english(word: &str) -> Hashes {
+pub(super) fn hashes_of_english(word: &str) -> Hashes {
     let compute = || Hashes {
         word_hash: hash(WORD_KEY, word.as_bytes()),
         stem_hash: hash(STEM_KEY, english_stem(word).as_bytes()),
@@ -203,7 +198,7 @@ fn is_apostrophe(character: char) -> bool {
 }
 
 /// Thai, Lao, Myanmar, Khmer, kana and Han.
-fn is_unspaced(character: char) -> bool {
+pub(super) fn is_unspaced(character: char) -> bool {
     matches!(character,
         '\u{0E00}'..='\u{0EFF}'
         | '\u{1000}'..='\u{109F}'

@@ -159,4 +159,5 @@ def rounded(vector):
     return [round(float(value), 8) for value in vector]
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -150,7 +150,7 @@ mod tests {
     fn without_pairs_held_out_nothing_is_changed() {
         let reading = crate::text_set::Reading {
             tokenizer: embedder_wasm::tokenizers::Tokenizer::AsciiWords,
-            vocab_size: 256,
+            rows: embedder_wasm::tokenizers::TableRows::shared(256),
             max_words: 8,
         };
         let held_out = HeldOut::read(&[], &[], None::<&Path>, &reading).unwrap();

@@ -4,10 +4,12 @@
 mod batches;
 mod best_epoch;
 mod evaluate;
+mod grams;
 mod idf;
 mod matrix;
 mod model_dir;
 mod objective;
+mod own_rows;
 mod pairs;
 mod refine;
 mod table;
@@ -23,11 +25,13 @@ use clap::Parser;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use embedder_wasm::format::row_format::RowFormat;
 use embedder_wasm::models::lexical::{MAX_LEXICAL_DIMENSIONS, MAX_LEXICAL_WEIGHT, SKETCH_BLOCKS};
-use embedder_wasm::tokenizers::Tokenizer;
+use embedder_wasm::tokenizers::own_rows::OwnRowTables;
+use embedder_wasm::tokenizers::{TableRows, Tokenizer};
 
 use best_epoch::BestEpoch;
 use evaluate::HeldOut;
 use idf::idf;
+use own_rows::{Key, read_keys};
 use pairs::{Source, read_source};
 use refine::refine;
 use table::Table;
@@ -51,28 +55,29 @@ struct Arguments {
     /// Go on from this weights file; its tokenizer and size are kept.
     #[arg(long, value_name = "WEIGHTS", conflicts_with_all = ["tokenizer", "vocab_size", "dimensions"])]
     init: Option<PathBuf>,
-    /// How texts become rows of the table: ascii-words or words-and-stems.
+    /// How texts become rows of the table: ascii-words, words-and-stems or text-as-written.
     #[arg(long, default_value = "ascii-words")]
     tokenizer: String,
+    /// The tokens that get rows of their own (text-as-written only): one a line, and perhaps a tab and a text whose rows the
+    /// token's row starts as.
+    #[arg(long, value_name = "FILE", conflicts_with = "init")]
+    keys: Option<PathBuf>,
+    /// Start values of the rows in --keys, out of a weights file of another tokenizer that was refined when it was made. What
+    /// its refinement did is kept, and a share of the start values too.
+    #[arg(long, value_name = "WEIGHTS", requires = "keys")]
+    start_from: Option<PathBuf>,
     /// Rows of the table.
     #[arg(long, default_value_t = 8192, value_parser = clap::value_parser!(u32).range(3..))]
     vocab_size: u32,
     /// Values in a row.
     #[arg(long = "dim", value_name = "DIM", default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..=4096))]
     dimensions: u32,
-    /// How often the pairs are gone through; 0 leaves the table as it is, but for --average-with and --refine.
+    /// How often the pairs are gone through; 0 leaves the table as it is, but for --refine.
     #[arg(long, default_value_t = 2)]
     epochs: u32,
-    /// Average the trained rows with those of this model-dir, before they are refined: one that began with the same start
-    /// values, had the same teacher but other lessons, and was not refined. All but the rows stays this training's.
-    #[arg(long, value_name = "DIR")]
-    average_with: Option<PathBuf>,
-    /// How much of the average is the other's.
-    #[arg(long, default_value_t = 0.5, requires = "average_with", value_parser = share)]
-    average_share: f32,
-    /// Refine the table when it is trained (words-and-stems only): tell numbers apart, balance dimensions,
+    /// Refine the table when it is trained (not with ascii-words): tell numbers apart, balance dimensions,
     /// and let the last one say how far the words of a text agree. Not for one that was refined before.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "start_from")]
     refine: bool,
     /// Pairs in a batch; the other pairs of the batch are the negatives.
     #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u32).range(2..=16384))]
@@ -108,11 +113,11 @@ struct Arguments {
     /// At most this many of the teacher's texts.
     #[arg(long, default_value_t = u32::MAX, hide_default_value = true, value_parser = clap::value_parser!(u32).range(1..))]
     max_teacher_texts: u32,
-    /// Length of the lexical part where the semantic one has 1 (words-and-stems only); by default 0.85,
+    /// Length of the lexical part where the semantic one has 1 (not with ascii-words); by default 0.85,
     /// or what the weights of --init have.
     #[arg(long, value_parser = lexical_weight)]
     lexical_weight: Option<f32>,
-    /// Values of the lexical part, a multiple of 4 (words-and-stems only); by default 640.
+    /// Values of the lexical part, a multiple of 4 (not with ascii-words); by default 640.
     #[arg(long = "lexical-dim", value_name = "LEXICAL_DIM", value_parser = lexical_dimensions, conflicts_with = "init")]
     lexical_dimensions: Option<usize>,
     /// How the rows will be stored (export_weights --dtype): the last fifth of the steps learns with
@@ -155,9 +160,9 @@ fn run(arguments: Arguments) -> Result<(), String> {
     }
     model_dir::prepare(&arguments.out)?;
     let start = Start::of(&arguments)?;
-    if arguments.refine && start.tokenizer != Tokenizer::WordsAndStems {
+    if arguments.refine && !start.tokenizer.has_lexical_part() {
         return Err(format!(
-            "--refine: only for the tokenizer words-and-stems, found {}",
+            "--refine: not for the tokenizer {}",
             start.tokenizer.name()
         ));
     }
@@ -165,15 +170,26 @@ fn run(arguments: Arguments) -> Result<(), String> {
     arguments.dtype.check_dimensions(table.dimensions)?;
     let reading = Reading {
         tokenizer: start.tokenizer,
-        vocab_size: table.rows.len() / table.dimensions,
+        rows: TableRows {
+            vocab_size: table.rows.len() / table.dimensions,
+            own: start.own_rows.view(),
+        },
         max_words: arguments.max_words as usize,
     };
-    let others = arguments
-        .average_with
-        .as_deref()
-        .map(|folder| model_dir::read_rows(folder, &reading, table.dimensions))
-        .transpose()
-        .map_err(|message| format!("--average-with {message}"))?;
+    let mut keys_without = Vec::new();
+    if let Some(path) = &arguments.start_from {
+        let (other, rows) = model_dir::read_weights(path)?;
+        let found = other.config().table_dimensions;
+        if found != table.dimensions {
+            return Err(format!(
+                "--start-from {}: expected rows of {} values (--dim), found {found}",
+                path.display(),
+                table.dimensions
+            ));
+        }
+        keys_without = own_rows::start_values(&mut table, &reading, &start.keys, &other, rows);
+        refine::remove_coherence(&mut table);
+    }
     let held_out = HeldOut::read(
         &arguments.evaluate_sts,
         &arguments.evaluate_retrieval,
@@ -207,12 +223,22 @@ fn run(arguments: Arguments) -> Result<(), String> {
     let lessons = teacher
         .as_ref()
         .map(|teacher| {
-            if arguments.init.is_none() {
+            if arguments.init.is_none() && arguments.start_from.is_none() {
                 teacher.start_values(&reading, &mut table.rows)?;
             }
             teacher.lessons(&reading, arguments.max_teacher_texts as usize)
         })
         .transpose()?;
+    if let Some(teacher) = &teacher
+        && !keys_without.is_empty()
+    {
+        let words = teacher.words()?;
+        let turned = own_rows::turn_to(&mut table, &reading, &start.keys, &keys_without, &words);
+        eprintln!(
+            "{turned:>9} tokens that had no row for themselves start half-way to the teacher's vectors"
+        );
+    }
+    let start_rows = arguments.start_from.as_ref().map(|_| table.rows.clone());
     if let Some(lessons) = &lessons {
         eprintln!("{:>9} texts of the teacher", lessons.texts.len());
         if arguments.distillation_weight > 0.0 {
@@ -281,16 +307,18 @@ fn run(arguments: Arguments) -> Result<(), String> {
         }
         held_out.print(&table, guidance.lexical.as_ref(), "after training");
     }
-    if let Some(others) = &others {
-        table.average(others, arguments.average_share, arguments.dtype);
-        held_out.print(&table, guidance.lexical.as_ref(), "averaged");
-    }
-    if arguments.refine {
+    if let Some(rows) = &start_rows {
+        refine::keep(&mut table, &reading, rows, &mut lexical_idf);
+    } else if arguments.refine {
         refine(&mut table, &reading, &sets, &mut lexical_idf);
-        table.store_as(arguments.dtype);
     }
+    if !start.keys.is_empty() {
+        fit_grams(&mut table, &reading, &start.keys);
+        refine::add_coherence(&mut table);
+    }
+    table.store_as(arguments.dtype);
     let lexical = lexical_guidance(&reading, &lexical_idf, lexical_dimensions, weight);
-    if arguments.refine {
+    if arguments.refine || start_rows.is_some() {
         held_out.print(&table, lexical.as_ref(), "refined");
     }
     model_dir::write(
@@ -299,9 +327,19 @@ fn run(arguments: Arguments) -> Result<(), String> {
         &reading,
         start.max_seq_len,
         lexical.as_ref(),
+        &start.own_rows,
     )?;
     println!("written: {}", arguments.out.display());
     Ok(())
+}
+
+fn fit_grams(table: &mut Table, reading: &Reading, keys: &[Key]) {
+    let begun = Instant::now();
+    let held_out = grams::fit(table, reading, keys);
+    println!(
+        "n-grams: mean cosine with the rows of held-out tokens {held_out:.3}, {:.0} s",
+        begun.elapsed().as_secs_f32()
+    );
 }
 
 fn lexical_guidance<'a>(
@@ -310,11 +348,14 @@ fn lexical_guidance<'a>(
     dimensions: usize,
     weight: f32,
 ) -> Option<LexicalGuidance<'a>> {
-    (reading.tokenizer == Tokenizer::WordsAndStems).then_some(LexicalGuidance {
-        idf,
-        dimensions,
-        weight,
-    })
+    reading
+        .tokenizer
+        .has_lexical_part()
+        .then_some(LexicalGuidance {
+            idf,
+            dimensions,
+            weight,
+        })
 }
 
 /// What the training begins with.
@@ -324,6 +365,9 @@ struct Start {
     max_seq_len: usize,
     /// idf, dimensions and weight of the lexical part.
     lexical: Option<(Vec<u8>, usize, f32)>,
+    /// With text-as-written; not those of a weights file, which does not have them.
+    keys: Vec<Key>,
+    own_rows: OwnRowTables,
 }
 
 impl Start {
@@ -346,6 +390,8 @@ impl Start {
                     .lexical
                     .as_ref()
                     .map(|part| (model.idf().to_vec(), part.dimensions, part.weight)),
+                keys: Vec::new(),
+                own_rows: model.own_row_tables(),
             });
         }
         let name = &arguments.tokenizer;
@@ -355,7 +401,31 @@ impl Start {
                 Tokenizer::NAMES
             )
         })?;
+        let keys = match (&arguments.keys, tokenizer) {
+            (Some(path), Tokenizer::TextAsWritten) => read_keys(path)?,
+            (None, Tokenizer::TextAsWritten) => {
+                return Err("--tokenizer text-as-written: expected --keys, found none".to_owned());
+            }
+            (Some(_), _) => {
+                return Err(format!(
+                    "--keys: only for the tokenizer text-as-written, found {name}"
+                ));
+            }
+            (None, _) => Vec::new(),
+        };
+        let own_rows =
+            own_rows::tables_of(&keys).map_err(|message| format!("--keys: {message}"))?;
+        let most = own_rows.view().first_shared_row();
+        if arguments.vocab_size as usize <= most {
+            return Err(format!(
+                "--vocab-size: expected more than {most}, for {} tokens with rows of their own and one row that others share, found {}",
+                keys.len(),
+                arguments.vocab_size
+            ));
+        }
         Ok(Self {
+            keys,
+            own_rows,
             tokenizer,
             table: Table::random(
                 arguments.vocab_size as usize,
@@ -395,13 +465,6 @@ fn lexical_weight(text: &str) -> Result<f32, String> {
     match positive(text)? {
         weight if weight <= MAX_LEXICAL_WEIGHT => Ok(weight),
         _ => Err(format!("expected at most {MAX_LEXICAL_WEIGHT}")),
-    }
-}
-
-fn share(text: &str) -> Result<f32, String> {
-    match text.parse::<f32>() {
-        Ok(value) if (0.0..=1.0).contains(&value) => Ok(value),
-        _ => Err(format!("expected a number from 0 to 1, found {text:?}")),
     }
 }
 

@@ -5,11 +5,11 @@ use std::path::Path;
 use std::str::FromStr;
 
 use embedder_wasm::format::container::WeightsFile;
-use embedder_wasm::format::model_dir::ModelDir;
 use embedder_wasm::format::row_format::{I4_OFFSET, RowFormat, VALUES_IN_AN_I4_BYTE};
 use embedder_wasm::format::writer::f32_bytes;
 use embedder_wasm::models::static_table::StaticTable;
 use embedder_wasm::tokenizers::Tokenizer;
+use embedder_wasm::tokenizers::own_rows::OwnRowTables;
 use serde_json::json;
 
 use crate::table::Table;
@@ -22,9 +22,10 @@ pub fn write(
     reading: &Reading,
     max_seq_len: usize,
     lexical: Option<&LexicalGuidance>,
+    own_rows: &OwnRowTables,
 ) -> Result<(), String> {
     let mut config = json!({
-        "vocab_size": reading.vocab_size,
+        "vocab_size": reading.rows.vocab_size,
         "embedding_dim": table.dimensions,
         "max_seq_len": max_seq_len,
         "normalize": true,
@@ -36,6 +37,11 @@ pub fn write(
         config["lexical_weight"] =
             json!(f64::from_str(&lexical.weight.to_string()).unwrap_or_default());
         write_file(&folder.join("idf.u8"), lexical.idf)?;
+        if reading.tokenizer == Tokenizer::TextAsWritten {
+            for (table, name) in own_rows.0.iter().zip(OwnRowTables::NAMES) {
+                write_file(&folder.join(format!("{name}.own")), table)?;
+            }
+        }
     }
     write_file(
         &folder.join("config.json"),
@@ -60,26 +66,6 @@ pub fn prepare(folder: &Path) -> Result<(), String> {
 fn write_file(path: &Path, bytes: &[u8]) -> Result<(), String> {
     fs::write(path, bytes)
         .map_err(|error| format!("{}: cannot be written: {error}", path.display()))
-}
-
-/// The exact rows of a model-dir, which must have this tokenizer and size.
-pub fn read_rows(folder: &Path, reading: &Reading, dimensions: usize) -> Result<Vec<f32>, String> {
-    let model = ModelDir::read(folder)?;
-    let tokenizer = match &model.extension {
-        Some(extension) => &extension.tokenizer,
-        None => Tokenizer::AsciiWords.name(),
-    };
-    let shown =
-        |rows, dimensions, tokenizer: &str| format!("{rows} rows of {dimensions}, {tokenizer}");
-    let expected = shown(reading.vocab_size, dimensions, reading.tokenizer.name());
-    let found = shown(model.vocab_size, model.table_dimensions, tokenizer);
-    if found != expected {
-        return Err(format!(
-            "{}: expected {expected}, found {found}",
-            folder.display()
-        ));
-    }
-    Ok(model.rows)
 }
 
 /// The model of a weights file, and its rows as f32.

@@ -1,4 +1,4 @@
-//! What is done to a table of words-and-stems once it is trained. A teacher's cosine hardly moves with a
+//! What is done to a table once it is trained. A teacher's cosine hardly moves with a
 //! word that people take to be decisive, and what training in a sum of rows leaves is not the best
 //! scale of its parts. Every factor was chosen on development sets: training/EXPERIMENTS.md.
 
@@ -18,58 +18,98 @@ const NEGATIONS: &str =
     "not no never cannot dont doesnt isnt cant wont didnt without nothing none nobody unable";
 /// Numbers are frequent, and so have a low idf, but which one it is matters.
 const NUMBER_IDF_FACTOR: f32 = 1.5;
+/// Single letters are labels and initials, and say little about a text for how rare they are.
+const LETTER_IDF_FACTOR: f32 = 0.7;
 /// Each dimension is divided by its standard deviation to this power: the first ones, which carry most
 /// of the teacher's variance, weigh a little less.
 const FLATTENING: f32 = 0.3;
 /// What the last value of a row becomes, where the length of the others is 1.
-const COHERENCE: f32 = 0.13;
+const COHERENCE: f32 = 0.12;
+/// How much of its start value a row keeps where that was refined before: pairs of sentences are a little better so, headings a
+/// little worse.
+const START_SHARE: f32 = 0.4;
 /// Of the training texts, for the standard deviations.
 const MEASURED_TEXTS: usize = 20_000;
-
-/// Where the row of a word and that of its stem stand among a word's rows.
-const WORD_AND_STEM: [usize; 2] = [0, 1];
 
 /// Refines rows and idf. `sets` are the training texts. The table must not have been refined before.
 pub fn refine(table: &mut Table, reading: &Reading, sets: &[&TextSet], idf: &mut [u8]) {
     // What is measured below is measured on the rows as they become, not as they were rounded.
     table.store_as(RowFormat::F32);
-    let numbers: Vec<String> = (0..100)
-        .map(|number| number.to_string())
-        .chain((0..10).map(|digit| format!("0{digit}")))
-        .collect();
-    let numbers = TextSet::of(&numbers, reading);
-    let named = |words: &str| TextSet::of(&words.split(' ').collect::<Vec<_>>(), reading);
+    let numbers = numbers(reading);
+    let kinds = reading.tokenizer.rows_in_a_word();
     for (words, factor) in [
         (&numbers, NUMBER_CONTRAST),
-        (&named(NUMBER_NAMES), NAMED_CONTRAST),
-        (&named(DAYS), NAMED_CONTRAST),
+        (&named(NUMBER_NAMES, reading), NAMED_CONTRAST),
+        (&named(DAYS, reading), NAMED_CONTRAST),
     ] {
-        for kind in WORD_AND_STEM {
-            move_apart(table, &rows_of(words, &[kind]), factor);
+        for kind in 0..kinds {
+            move_apart(table, &rows_of(words, kinds, &[kind]), factor);
         }
     }
-    for row in rows_of(&named(NEGATIONS), &WORD_AND_STEM) {
+    let all_kinds: Vec<usize> = (0..kinds).collect();
+    for row in rows_of(&named(NEGATIONS, reading), kinds, &all_kinds) {
         row_mut(table, row)
             .iter_mut()
             .for_each(|value| *value *= NEGATION_FACTOR);
     }
     flatten(table, sets);
     add_coherence(table);
+    weigh_idf(reading, idf);
+}
 
-    let entry = |number: usize| (numbers.stems(number)[0] % idf.len() as u64) as usize;
-    for entry in distinct((0..numbers.len()).map(entry).collect()) {
-        let raised = f32::from(idf[entry]) * NUMBER_IDF_FACTOR;
-        idf[entry] = raised.round().min(255.0) as u8;
+/// Goes back a part of the way to the `refined` rows, those of a table of text-as-written that was refined before it was
+/// trained further, and all of the way with the words that `refine` changes.
+pub fn keep(table: &mut Table, reading: &Reading, refined: &[f32], idf: &mut [u8]) {
+    table.average(refined, START_SHARE);
+    let numbers = numbers(reading);
+    let words = [NUMBER_NAMES, DAYS, NEGATIONS].map(|words| named(words, reading));
+    let dimensions = table.dimensions;
+    for words in words.iter().chain([&numbers]) {
+        for row in rows_of(words, 1, &[0]) {
+            let start = row * dimensions;
+            row_mut(table, row).copy_from_slice(&refined[start..start + dimensions]);
+        }
+    }
+    weigh_idf(reading, idf);
+}
+
+/// From 0 to 99, and those of one digit with a 0 before it.
+fn numbers(reading: &Reading) -> TextSet {
+    let numbers: Vec<String> = (0..100)
+        .map(|number| number.to_string())
+        .chain((0..10).map(|digit| format!("0{digit}")))
+        .collect();
+    TextSet::of(&numbers, reading)
+}
+
+fn named(words: &str, reading: &Reading) -> TextSet {
+    TextSet::of(&words.split(' ').collect::<Vec<_>>(), reading)
+}
+
+fn weigh_idf(reading: &Reading, idf: &mut [u8]) {
+    let letters: Vec<String> = ('a'..='z').map(String::from).collect();
+    for (words, factor) in [
+        (numbers(reading), NUMBER_IDF_FACTOR),
+        (TextSet::of(&letters, reading), LETTER_IDF_FACTOR),
+    ] {
+        let entry = |word: usize| (words.stems(word)[0] % idf.len() as u64) as usize;
+        for entry in distinct((0..words.len()).map(entry).collect()) {
+            let weighed = f32::from(idf[entry]) * factor;
+            idf[entry] = weighed.round().clamp(1.0, 255.0) as u8;
+        }
     }
 }
 
-/// The rows of some kinds that words have.
-fn rows_of(words: &TextSet, kinds: &[usize]) -> Vec<usize> {
-    let rows = (0..words.len()).flat_map(|word| {
-        kinds
-            .iter()
-            .map(move |&kind| words.rows(word)[kind] as usize)
-    });
+/// The rows of some kinds that words have, of those words that have `row_count`: with text-as-written a word without a row
+/// of its own has others.
+fn rows_of(words: &TextSet, row_count: usize, kinds: &[usize]) -> Vec<usize> {
+    let rows = (0..words.len())
+        .filter(|&word| words.rows(word).len() == row_count)
+        .flat_map(|word| {
+            kinds
+                .iter()
+                .map(move |&kind| words.rows(word)[kind] as usize)
+        });
     distinct(rows.collect())
 }
 
@@ -128,11 +168,19 @@ fn variance<'a>(values: impl Iterator<Item = &'a f32>) -> f32 {
 /// In the sum of a text's rows the last dimension, which carries least, then adds up, while the others
 /// cancel out the more the less its words have to do with each other. So it is the larger the less
 /// a text's direction says, and the less that direction then counts.
-fn add_coherence(table: &mut Table) {
+pub fn add_coherence(table: &mut Table) {
     let dimensions = table.dimensions;
     for row in table.rows.chunks_mut(dimensions) {
         let (last, others) = row.split_last_mut().expect("a row has values");
         *last = COHERENCE * others.iter().map(|value| value * value).sum::<f32>().sqrt();
+    }
+}
+
+/// Undoes `add_coherence`.
+pub fn remove_coherence(table: &mut Table) {
+    let dimensions = table.dimensions;
+    for row in table.rows.chunks_mut(dimensions) {
+        row[dimensions - 1] = 0.0;
     }
 }
 
@@ -150,13 +198,16 @@ fn distinct(mut indices: Vec<usize>) -> Vec<usize> {
 
 #[cfg(test)]
 mod tests {
-    use embedder_wasm::tokenizers::Tokenizer;
+    use embedder_wasm::tokenizers::own_rows::OwnRowTables;
+    use embedder_wasm::tokenizers::{TableRows, Tokenizer};
 
     use super::*;
+    use crate::own_rows::row_of;
 
+    const VOCAB_SIZE: usize = 4096;
     const READING: Reading = Reading {
         tokenizer: Tokenizer::WordsAndStems,
-        vocab_size: 4096,
+        rows: TableRows::shared(VOCAB_SIZE),
         max_words: 64,
     };
     const TEXTS: [&str; 4] = [
@@ -167,7 +218,7 @@ mod tests {
     ];
 
     fn refined() -> (Table, Table, TextSet) {
-        let before = Table::random(READING.vocab_size, 32, 1);
+        let before = Table::random(VOCAB_SIZE, 32, 1);
         let mut after = Table::from_rows(before.rows.clone(), 32);
         let texts = TextSet::of(&TEXTS, &READING);
         refine(&mut after, &READING, &[&texts], &mut [100; 64]);
@@ -211,7 +262,7 @@ mod tests {
     #[test]
     fn dimensions_of_unequal_weight_come_nearer_to_each_other() {
         let texts = TextSet::of(&TEXTS, &READING);
-        let mut table = Table::random(READING.vocab_size, 2, 1);
+        let mut table = Table::random(VOCAB_SIZE, 2, 1);
         table.rows.chunks_mut(2).for_each(|row| row[0] *= 10.0);
         let ratio = |table: &Table| {
             let deviation =
@@ -224,8 +275,27 @@ mod tests {
     }
 
     #[test]
-    fn small_numbers_have_a_higher_idf() {
-        let mut table = Table::random(READING.vocab_size, 8, 1);
+    fn of_a_table_that_was_refined_before_numbers_days_and_negations_come_back_and_a_share_of_the_others()
+     {
+        let words = ["7", "monday", "not", "cat"];
+        let own_rows = OwnRowTables::build(&words, &[]).unwrap();
+        let reading = Reading {
+            tokenizer: Tokenizer::TextAsWritten,
+            rows: TableRows {
+                vocab_size: VOCAB_SIZE,
+                own: own_rows.view(),
+            },
+            max_words: 64,
+        };
+        let mut table = Table::from_rows(vec![0.0; 2 * VOCAB_SIZE], 2);
+        keep(&mut table, &reading, &[1.0; 2 * VOCAB_SIZE], &mut [100; 64]);
+        let values = words.map(|word| row_mut(&mut table, row_of(word, &reading))[0]);
+        assert_eq!(values, [1.0, 1.0, 1.0, START_SHARE]);
+    }
+
+    #[test]
+    fn small_numbers_have_a_higher_idf_and_letters_a_lower_one() {
+        let mut table = Table::random(VOCAB_SIZE, 8, 1);
         let mut idf = vec![100; 1 << 16];
         refine(
             &mut table,
@@ -238,6 +308,7 @@ mod tests {
             ("7", 150),
             ("42", 150),
             ("07", 150),
+            ("q", 70),
             ("142", 100),
             ("cat", 100),
         ] {

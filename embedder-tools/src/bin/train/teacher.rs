@@ -89,6 +89,13 @@ impl Teacher {
         })
     }
 
+    /// The vectors of single words.
+    pub fn words(&self) -> Result<HashMap<String, Vec<f32>>, String> {
+        let (words, vectors) = self.shards("words-", usize::MAX)?;
+        let vectors = vectors.chunks(self.dimensions).map(<[f32]>::to_vec);
+        Ok(words.into_iter().zip(vectors).collect())
+    }
+
     /// Start values: a row is the mean, by counts, of the weighted vectors of the words that use it.
     pub fn start_values(&self, reading: &Reading, rows: &mut [f32]) -> Result<(), String> {
         let (words, vectors) = self.shards("words-", usize::MAX)?;

@@ -1,15 +1,14 @@
 //! Tokenised texts, end to end in one allocation.
 
 use embedder_wasm::models::lexical::Sketch;
-use embedder_wasm::tokenizers::Tokenizer;
-use embedder_wasm::tokenizers::words_and_stems;
+use embedder_wasm::tokenizers::{TableRows, Tokenizer};
 use rayon::prelude::*;
 
 /// How texts are read.
 #[derive(Clone, Copy)]
-pub struct Reading {
+pub struct Reading<'a> {
     pub tokenizer: Tokenizer,
-    pub vocab_size: usize,
+    pub rows: TableRows<'a>,
     pub max_words: usize,
 }
 
@@ -20,23 +19,20 @@ struct Tokens {
     stems: Vec<u64>,
 }
 
-impl Reading {
+impl Reading<'_> {
     fn read(&self, text: &str) -> Tokens {
-        let mut tokens = Tokens::default();
-        match self.tokenizer {
-            Tokenizer::AsciiWords => {
-                let row = |row| tokens.rows.push(row);
-                self.tokenizer
-                    .for_each_token(text, self.vocab_size, self.max_words, row);
-            }
-            Tokenizer::WordsAndStems => {
-                words_and_stems::for_each_token(text, self.vocab_size, self.max_words, |token| {
-                    tokens.rows.extend([token.word_row, token.stem_row]);
-                    tokens.stems.push(token.stem_hash);
-                });
-            }
-        }
-        tokens
+        let Tokens {
+            mut rows,
+            mut stems,
+        } = Tokens::default();
+        self.tokenizer.for_each_token(
+            text,
+            self.rows,
+            self.max_words,
+            |row| rows.push(row),
+            |stem| stems.push(stem),
+        );
+        Tokens { rows, stems }
     }
 }
 

@@ -1,17 +1,11 @@
-//! cargo run --example make_unicode_tables > embedder-wasm/src/tokenizers/unicode_tables.rs
-//!
 //! The tables of text_cleaning.rs, out of the very crates that Hugging Face's `tokenizers` takes its
 //! categories and decompositions from.
-
-use std::fmt::Write as _;
 
 use unicode_categories::UnicodeCategories;
 use unicode_normalization_alignments::UNICODE_VERSION;
 use unicode_normalization_alignments::char::{canonical_combining_class, decompose_canonical};
 
-fn main() {
-    print!("{}", tables());
-}
+use super::array;
 
 const REMOVED: u32 = 1;
 const PUNCTUATION: u32 = 1 << 1;
@@ -20,7 +14,7 @@ const NONSTARTER: u32 = 1 << 3;
 const DECOMPOSES: u32 = 1 << 4;
 const FLAG_BITS: u32 = 5;
 
-fn tables() -> String {
+pub fn tables() -> String {
     let characters = characters();
     let (major, minor, update) = UNICODE_VERSION;
     let mut out = format!(
@@ -94,25 +88,6 @@ pub const FLAG_BITS: u32 = {FLAG_BITS};
     out.truncate(out.trim_end().len());
     out.push('\n');
     out
-}
-
-fn array(out: &mut String, comment: &str, name: &str, item: &str, items: &[String]) {
-    let length = items.len();
-    write!(
-        out,
-        "/// {comment}\n#[rustfmt::skip]\npub static {name}: [{item}; {length}] = ["
-    )
-    .unwrap();
-    let mut column = 100;
-    for item in items {
-        if column + item.len() + 2 > 100 {
-            out.push_str("\n   ");
-            column = 3;
-        }
-        write!(out, " {item},").unwrap();
-        column += item.len() + 2;
-    }
-    out.push_str("\n];\n\n");
 }
 
 /// All characters but ASCII, with their flags.
@@ -255,12 +230,4 @@ fn combining_classes(characters: &[(char, u32)]) -> Vec<String> {
             )
         })
         .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn the_committed_tables_are_what_this_makes() {
-        assert!(super::tables() == include_str!("../src/tokenizers/unicode_tables.rs"));
-    }
 }
