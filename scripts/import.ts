@@ -9,7 +9,7 @@ import { progressBar } from "./lib/import/progress.js";
 import { described as describedPrompts } from "./lib/import/prompts.js";
 import { sampleOf } from "./lib/import/sample.js";
 import { folderSource, type ModelSource } from "./lib/import/source.js";
-import { PROJECT_ROOT, runAsCommand, SHIPPED_WEIGHTS, UserError } from "./lib/project.js";
+import { PROJECT_ROOT, runAsCommand, TRANSFORMER_WITH_LEXICAL_PART, UserError } from "./lib/project.js";
 import { checkedWeights, partsOf, weightsVersion } from "./lib/weights.js";
 
 const USAGE = `npm run import -- FOLDER | OWNER/NAME [--out FILE] [--name NAME]
@@ -95,7 +95,7 @@ function parseFlags(args: string[]): {
     options: {
       lexical: values["no-lexical"] ? "none" : lexicalWeight(values.lexical),
       isLexicalDamped: values["lexical-damping"],
-      lexicalFrom: SHIPPED_WEIGHTS,
+      lexicalFrom: TRANSFORMER_WITH_LEXICAL_PART,
       name: values.name,
       prompts: { query: values["query-prompt"], document: values["document-prompt"] },
       calibrationTexts: values.calibrate === undefined ? undefined : linesOf(values.calibrate),

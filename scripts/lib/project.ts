@@ -5,6 +5,8 @@ import { fileURLToPath } from "node:url";
 
 export const PROJECT_ROOT = resolve(dirname(fileURLToPath(import.meta.url)), "..", "..");
 export const SHIPPED_WEIGHTS = join(PROJECT_ROOT, "model", "model-weights.bin");
+/** Has the lexical part that stands behind transformers. The static model's is of another tokenizer. */
+export const TRANSFORMER_WITH_LEXICAL_PART = join(PROJECT_ROOT, "model", "embeddings-worker-minilm.bin");
 /** What `npm run deploy` deploys with, and where it remembers the deployed URL; ignored by git. */
 export const GENERATED_CONFIG = join(PROJECT_ROOT, "wrangler.generated.json");
 

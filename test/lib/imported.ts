@@ -1,7 +1,7 @@
 // What `npm run import` makes of a model's folder, as the tests want it: without a lexical part, and read by a reader of its own.
 import { importModel, type ImportOptions } from "../../scripts/lib/import/import-model.js";
 import { folderSource } from "../../scripts/lib/import/source.js";
-import { SHIPPED_WEIGHTS } from "../../scripts/lib/project.js";
+import { TRANSFORMER_WITH_LEXICAL_PART } from "../../scripts/lib/project.js";
 import { readWeightsFile, writeFolder, type Files } from "./tiny-models.js";
 
 export async function imported(files: Files, options: Partial<ImportOptions> = {}, name?: string) {
@@ -11,7 +11,7 @@ export async function imported(files: Files, options: Partial<ImportOptions> = {
     const file = await importModel(folderSource(folder), {
       lexical: "none",
       isLexicalDamped: false,
-      lexicalFrom: SHIPPED_WEIGHTS,
+      lexicalFrom: TRANSFORMER_WITH_LEXICAL_PART,
       name: undefined,
       prompts: { query: undefined, document: undefined },
       calibrationTexts: undefined,

@@ -1,10 +1,10 @@
 """Scores a sentence-transformers folder, without and with the lexical part behind its vectors, at several weights.
 
-    python training/encoder/score.py --data DATA/eval --model FOLDER --lexical model/model-weights.bin --cache DIR
+    python training/encoder/score.py --data DATA/eval --model FOLDER --lexical model/embeddings-worker-minilm.bin --cache DIR
       [--sets dev | test | NAME...] [--weights 0 0.3 0.5] [--dimensions N]
 
 nDCG@10 of retrieval sets and Spearman of sentence pairs, x 100, as training/evaluate.py has them. The lexical part is
-the static model's (its `idf`), in --lexical-dim values, read by the second reader that is among the crate's tests.
+a shipped transformer's (its `idf`), in --lexical-dim values, read by the second reader that is among the crate's tests.
 """
 
 import argparse
@@ -49,7 +49,7 @@ def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Scores a sentence-transformers folder with and without a lexical part.")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--model", type=Path, required=True)
-    parser.add_argument("--lexical", type=Path, help="a static model's weights file")
+    parser.add_argument("--lexical", type=Path, help="a weights file whose lexical part is that of words-and-stems")
     parser.add_argument("--lexical-dim", type=int, default=640)
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--sets", nargs="+", default=["dev"])

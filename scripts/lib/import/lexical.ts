@@ -1,4 +1,4 @@
-// The lexical part that can stand behind any model's own dimensions: how rare stems are, from the shipped static model.
+// The lexical part that can stand behind any model's own dimensions: how rare stems are, from a shipped transformer.
 import { closeSync, openSync, readSync } from "node:fs";
 import { UserError } from "../project.js";
 import { bytesTensor, type WeightsTensor } from "./weights-file.js";
