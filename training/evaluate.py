@@ -42,6 +42,8 @@ from mteb.models.abs_encoder import AbsEncoder
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.linear_model import LogisticRegression
 
+import docstrings
+
 BATCH_TEXTS = 256
 BATCH_CHARACTERS = 500_000  # of a request, where the endpoint does not say how many tokens it takes
 MIN_CHARACTERS_OF_A_TOKEN = 2  # on average over a request
@@ -323,14 +325,25 @@ def plain_classification(evaluation_set: EvaluationSet, data: Data, encoder: Enc
 
 
 def retrieval(evaluation_set: EvaluationSet, data: Data, encoder: Encoder) -> float:
-    return run_task(
-        AbsTaskRetrieval,
-        evaluation_set,
-        "Retrieval",
-        RETRIEVAL_SCORES[evaluation_set.metric],
-        retrieval_data(evaluation_set, data),
-        encoder,
-    )
+    return run_retrieval(evaluation_set, retrieval_data(evaluation_set, data), encoder)
+
+
+def docstring_retrieval(evaluation_set: EvaluationSet, data: Data, encoder: Encoder) -> float:
+    """Names, misspelt texts or units, as docstrings.py makes them: each finds its own text."""
+    pairs = docstrings.queries_and_documents()[evaluation_set.folder]
+    ids = [str(number) for number in range(len(pairs))]
+    rows = {
+        "corpus": datasets.Dataset.from_dict({"id": ids, "title": [""] * len(ids), "text": [text for _, text in pairs]}),
+        "queries": datasets.Dataset.from_dict({"id": ids, "text": [query for query, _ in pairs]}),
+        "relevant_docs": {name: {name: 1} for name in ids},
+        "top_ranked": None,
+    }
+    return run_retrieval(evaluation_set, rows, encoder)
+
+
+def run_retrieval(evaluation_set: EvaluationSet, rows: dict, encoder: Encoder) -> float:
+    main_score = RETRIEVAL_SCORES[evaluation_set.metric]
+    return run_task(AbsTaskRetrieval, evaluation_set, "Retrieval", main_score, rows, encoder)
 
 
 def retrieval_data(evaluation_set: EvaluationSet, data: Data) -> dict:
@@ -415,6 +428,9 @@ DEV_SETS = [
     EvaluationSet("amazon_counterfactual valid", ACCURACY, plain_classification, file="valid", folder="amazon_counterfactual"),
     EvaluationSet("qqp dev", AP, paraphrase, file="dev", folder="qqp"),
     EvaluationSet("msrp dev", AP, paraphrase, file="dev", folder="msrp"),
+    EvaluationSet("docstrings, names", MRR, docstring_retrieval, folder="names"),
+    EvaluationSet("docstrings, misspelt", MRR, docstring_retrieval, folder="misspelt"),
+    EvaluationSet("units", MRR, docstring_retrieval, folder="units"),
 ]
 
 MEANS = {

@@ -1,13 +1,13 @@
 """Turns the raw training sets into what the trainer and the teacher read.
 
-    python training/prepare.py --data DATA/train --out OUT [--all] [--exclude DATA/eval]
+    python training/prepare.py --data DATA/train --out OUT [--all] [--docs TEXTS] [--exclude DATA/eval]
 
 writes OUT/pairs/<source>.tsv (`anchor<TAB>positive`, no header, shuffled). With `--texts N` or
 `--taught N` it writes OUT/texts.txt (texts for the teacher, shuffled so that any prefix is a fair
 sample: at most `--texts` of all kinds, beside both sides of the taught pairs) and OUT/words.txt
 (the most frequent words); with `--taught N` also OUT/pairs-taught/<source>.tsv, the first N pairs of
-each file, which the teacher reads as they are. Nothing but Python's standard library is needed, and the
-same seed gives the same bytes.
+each file, cut to TAUGHT_WORDS a side, which the teacher reads as they are. Nothing but Python's standard library
+is needed, and the same seed gives the same bytes.
 """
 
 import argparse
@@ -21,6 +21,8 @@ import re
 import sys
 from pathlib import Path
 
+import headings
+
 CAP_PAIRS = 100_000  # for each file: no source may drown the others
 MAX_PASSAGE_WORDS = 256  # a longer passage is cut: its start is what titles and questions are about
 MIN_SENTENCE_WORDS = 4
@@ -28,6 +30,8 @@ MAX_WHOLE_WORDS = 32  # a side of a pair up to this long is a teacher text as it
 MAX_TEXT_WORDS = 60  # of a teacher text; about 80 tokens, most are far shorter
 MAX_SENTENCES = 3  # of one passage
 SLICE_SHARE = 0.15  # of passages that give a longer slice as well
+TAUGHT_WORDS = 80  # of a side of a taught pair: some 110 tokens, which is what the teacher takes its time for
+TAUGHT_FACTORS = {"docs_heading": 10}  # the only pairs of questions and headings in documentation of many kinds
 MAX_WORDS = 100_000  # words.txt
 MIN_WORD_COUNT = 3
 
@@ -38,6 +42,8 @@ def main() -> None:
     options = parse_options()
     excluded = evaluation_texts(options.exclude)
     sources = OPEN_SOURCES | OTHER_SOURCES if options.all else OPEN_SOURCES
+    if options.docs:
+        sources = sources | {"docs_heading": (lambda data, rng: headings.pairs(options.docs, rng), None)}
     pair_dir, taught_dir = options.out / "pairs", options.out / "pairs-taught"
     pair_dir.mkdir(parents=True, exist_ok=True)
     for left_over in [*pair_dir.glob("*.tsv"), *taught_dir.glob("*.tsv")]:
@@ -54,7 +60,8 @@ def main() -> None:
         path = pair_dir / f"{name}.tsv"
         write_pairs(path, kept)
         if options.taught:
-            taught[name] = kept[: options.taught]
+            count = options.taught * TAUGHT_FACTORS.get(name, 1)
+            taught[name] = [(clean(anchor, TAUGHT_WORDS), clean(positive, TAUGHT_WORDS)) for anchor, positive in kept[:count]]
             write_pairs(taught_dir / path.name, taught[name])
         note = f", {pairs.excluded} with an evaluation text left out" if pairs.excluded else ""
         print(f"{path}: {len(kept):,} of {len(pairs.kept):,} pairs{note}", file=sys.stderr)
@@ -69,6 +76,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True, help="folder of the raw sets")
     parser.add_argument("--out", type=Path, required=True, help="output folder")
     parser.add_argument("--all", action="store_true", help="add the sets whose terms restrict use")
+    parser.add_argument("--docs", type=Path, help="folder of texts of documentation, as encoder/texts.py --docs writes them")
     parser.add_argument("--exclude", type=Path, help="folder of the evaluation sets; what has one of their texts is left out")
     parser.add_argument("--cap", type=int, default=CAP_PAIRS, help=f"pairs for each file, default {CAP_PAIRS}")
     parser.add_argument("--rows", type=int, help="read only the first N pairs of each set: a quick sample")
@@ -80,6 +88,8 @@ def parse_options() -> argparse.Namespace:
         parser.error(f"--data: {options.data} is not a folder")
     if options.exclude and not options.exclude.is_dir():
         parser.error(f"--exclude: {options.exclude} is not a folder")
+    if options.docs and not any(options.docs.glob("docs-*.txt")):
+        parser.error(f"--docs: {options.docs} has no files docs-*.txt")
     return options
 
 
@@ -373,8 +383,8 @@ def finish_pairs(pairs, excluded: set[str]) -> FinishedPairs:
     return result
 
 
-def clean(text: str) -> str:
-    return " ".join(text.split()[:MAX_PASSAGE_WORDS])
+def clean(text: str, max_words: int = MAX_PASSAGE_WORDS) -> str:
+    return " ".join(text.split()[:max_words])
 
 
 def normalised(text: str) -> str:

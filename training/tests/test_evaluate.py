@@ -95,7 +95,9 @@ def test_a_set_that_is_not_there_is_said_to_be_had_where_it_is(data):
 
 
 def test_each_set_has_a_source():
-    folders = {one.folder or one.name for one in [*evaluate.TEST_SETS, *evaluate.DEV_SETS]}
+    made_here = evaluate.docstring_retrieval
+    sets = [*evaluate.TEST_SETS, *evaluate.DEV_SETS]
+    folders = {one.folder or one.name for one in sets if one.score is not made_here}
     assert folders == set(evaluate.SOURCES)
 
 

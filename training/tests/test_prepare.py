@@ -60,12 +60,12 @@ def test_the_same_seed_gives_the_same_bytes_whatever_python_hashes_strings_to(da
     assert len(prepared(data, "--texts", "40")["texts.txt"].splitlines()) == 40
 
 
-def test_the_teacher_reads_the_sides_of_taught_pairs_as_they_are_and_at_most_so_many_others(data):
+def test_the_teacher_reads_the_sides_of_taught_pairs_up_to_their_80th_word_and_at_most_so_many_other_texts(data):
     passage = " ".join(f"Sentence number {i} of a long passage about files." for i in range(20))
     write_table(data / "train" / "pubmedqa" / "pairs.tsv.gz", ("anchor", "positive"), ("what is in it", passage))
     files = prepared(data, "--taught", "5", "--texts", "30")
     taught = {name: lines.splitlines() for name, lines in files.items() if name.startswith("pairs-taught/")}
-    assert taught["pairs-taught/pubmedqa.tsv"] == [f"what is in it\t{passage}"]
+    assert taught["pairs-taught/pubmedqa.tsv"] == [f"what is in it\t{' '.join(passage.split()[:80])}"]
     assert taught["pairs-taught/tldr_pages.tsv"] == files["pairs/tldr_pages.tsv"].splitlines()[:5]
     sides = {side for lines in taught.values() for line in lines for side in line.split("\t")}
     texts = files["texts.txt"].splitlines()
@@ -73,6 +73,19 @@ def test_the_teacher_reads_the_sides_of_taught_pairs_as_they_are_and_at_most_so_
     assert sides <= set(texts)
     assert 15 < len(set(texts) - sides) <= 30
     assert set(prepared(data, "--taught", "5")["texts.txt"].splitlines()) == sides
+
+
+def test_documentation_is_one_more_source_of_which_ten_times_as_much_is_taught(data):
+    lines = [line for i in range(60) for line in (f"Adding user {i}", " ".join([f"word{i}"] * 30), "")]
+    docs = data / "docs"
+    docs.mkdir()
+    (docs / "docs-handbook.txt").write_text("\n".join(lines), encoding="utf-8")
+    files = prepared(data, "--taught", "5", "--docs", str(docs))
+    pairs = files["pairs/docs_heading.tsv"].splitlines()
+    assert len(pairs) == 60
+    assert f"Adding user 7\t{' '.join(['word7'] * 30)}" in pairs
+    assert files["pairs-taught/docs_heading.tsv"].splitlines() == pairs[:50]
+    assert files["pairs/tldr_pages.tsv"] == prepared(data)["pairs/tldr_pages.tsv"]
 
 
 def test_pairs_that_an_earlier_run_left_are_gone(data):
