@@ -1,5 +1,6 @@
 // @ts-check
-// Words and their stems, as the models' lexical part reads them (model/FORMAT.md, `words-and-stems`): words that
+// Words and their stems, as the transformers' lexical part reads them (model/FORMAT.md, `words-and-stems`; the static
+// model's reads symbols and parts of words as well): words that
 // share a stem count as one. Stems are those of Snowball's English stemmer ("Porter 2"),
 // https://snowballstem.org/algorithms/english/stemmer.html
 

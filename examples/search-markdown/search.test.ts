@@ -264,7 +264,7 @@ test("passages and questions without a word, whose vectors are zero, spoil nothi
   assert.match(indexed.stdout, /\nLeft out, since it has no word: a-first\.md\n$/);
   const [bread] = resultsOf(await search(["ask", "baking dough from flour and yeast", "--top", "100"]));
   assert.equal(bread?.heading, "Cooking › Bread");
-  const { code, stderr } = await search(["ask", "???"]);
+  const { code, stderr } = await search(["ask", "\u200B"]);
   assert.deepEqual(
     [code, stderr.trim()],
     [1, "error: the question has no word in it, and so no embedding that could be compared"],

@@ -44,6 +44,8 @@ const MANY_TEXTS = [
   "election result",
   "volcano on the island",
 ].flatMap((thing) => [`My ${thing}`, `Your ${thing} again`]);
+/** Zero-width spaces are left out of a text; every character that can be seen is a word or part of one. */
+const WORDLESS = "\u200B";
 useService({ weights: readFileSync(SHIPPED_WEIGHTS) });
 
 // ------------------------------------------------------------------------------------------- comparing texts
@@ -103,7 +105,7 @@ async function partsOf(page: Page, view: string): Promise<string[]> {
 
 test("a text without a known word is not on the map, and says why", async () => {
   const page = await openCompared();
-  await embedTexts(page, ["one text", "???", "another one", "and a third text"]);
+  await embedTexts(page, ["one text", WORDLESS, "another one", "and a third text"]);
   assert.deepEqual(await page.locator("#scatter .mark text").allTextContents(), ["1", "3", "4"]);
   assert.match(await page.locator("#scatter-hint").innerText(), /1 text not shown: no known word/);
   assert.match(
@@ -115,7 +117,7 @@ test("a text without a known word is not on the map, and says why", async () => 
 test("says nothing of shorter vectors for under 20 texts with known words", async () => {
   const page = await openCompared();
   const advice = "Add at least 20 texts to see how short your vectors can be.";
-  for (const texts of [["only one"], MANY_TEXTS.slice(0, 19), [...MANY_TEXTS.slice(0, 19), "???"]]) {
+  for (const texts of [["only one"], MANY_TEXTS.slice(0, 19), [...MANY_TEXTS.slice(0, 19), WORDLESS]]) {
     await embedTexts(page, texts);
     assert.equal(await page.locator("#cost-hint").innerText(), advice);
     assert.equal(await page.locator("#cost > *").count(), 0);
@@ -490,13 +492,13 @@ for (const width of [1280, 390]) {
 }
 
 test("a query without a word gets a message, not a list; documents without one are left out of it", async () => {
-  const page = await openSearch([...DOCUMENTS, "???", "— … —"], "password");
+  const page = await openSearch([...DOCUMENTS, WORDLESS, WORDLESS.repeat(2)], "password");
   assert.equal(await page.locator("#ranking li").count(), DOCUMENTS.length);
   assert.match(
     await page.locator("#ranking-hint").innerText(),
     /2 documents without a known word are left out/,
   );
-  await page.getByLabel("Search for").fill("???");
+  await page.getByLabel("Search for").fill(WORDLESS);
   await page
     .locator("#query-error", { hasText: "There is no known word in the query, so nothing is like it." })
     .waitFor();
