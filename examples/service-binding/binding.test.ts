@@ -58,7 +58,7 @@ test("answers with nothing where its texts are about something else", async () =
 
 test("passes on what is wrong with a question", async () => {
   assert.deepEqual(await ask(""), { status: 400, error: "'texts' must not be an empty string; got ''." });
-  assert.deepEqual(await ask("???"), { status: 400, error: "There is no word in the question." });
+  assert.deepEqual(await ask("\u200B"), { status: 400, error: "There is no word in the question." });
   const tooLong = await ask("a ".repeat(4_000));
   assert.equal(tooLong.status, 200);
 });
