@@ -7,14 +7,13 @@ The texts have only characters that Unicode had in version 14.
 """
 
 import json
-import math
 import pathlib
 import struct
 import unicodedata
 
 import numpy as np
 import regex
-from make_words_and_stems import MASK, STEMMER, UNSPACED, normalised, text_hash
+from make_words_and_stems import MASK, STEMMER, UNSPACED, lexical_part, normalised, text_hash
 
 ROWS, DIM, LEXICAL_DIM, LEXICAL_WEIGHT, MAX_WORDS, SCALE_UNIT = 90, 40, 16, 0.7, 50, 0.0001
 OWN = (
@@ -267,14 +266,7 @@ def read(text, model):
             counts[h] = counts.get(h, 0) + 1
             if own is not None and kind == "whole":
                 break
-    lexical = np.zeros(LEXICAL_DIM)
-    block_dim = LEXICAL_DIM // 4
-    for h, count in counts.items():
-        value = (1 + math.log(count)) * float(model["idf"][h % len(model["idf"])])
-        for block in range(4):
-            bits = h >> 16 * block & 0xFFFF
-            lexical[block * block_dim + (bits >> 1) % block_dim] += -value if bits & 1 else value
-    return ids, lexical
+    return ids, lexical_part(counts, model["idf"], LEXICAL_DIM)
 
 
 def embed(text, model, dimensions):

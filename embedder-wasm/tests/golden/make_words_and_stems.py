@@ -82,14 +82,19 @@ def read(text, model):
         word_hash, stem_hash = text_hash(0, word), text_hash(1, stem)
         ids += [2 + word_hash % (ROWS - 2), 2 + stem_hash % (ROWS - 2)]
         counts[stem_hash] = counts.get(stem_hash, 0) + 1
-    lexical = np.zeros(LEXICAL_DIM)
-    block_dim = LEXICAL_DIM // 4
+    return ids, lexical_part(counts, model["idf"], LEXICAL_DIM)
+
+
+def lexical_part(counts, idf, dimensions):
+    """The sketch of a text's stems; `counts` says how often each hash of a stem comes."""
+    lexical = np.zeros(dimensions)
+    block_dim = dimensions // 4
     for stem_hash, count in counts.items():
-        value = (1 + math.log(count)) * float(model["idf"][stem_hash % len(model["idf"])])
+        value = (1 + math.log(count)) * float(idf[stem_hash % len(idf)])
         for block in range(4):
             bits = stem_hash >> 16 * block & 0xFFFF
             lexical[block * block_dim + (bits >> 1) % block_dim] += -value if bits & 1 else value
-    return ids, lexical
+    return lexical
 
 
 def normalised(vector):
