@@ -142,7 +142,7 @@ async function compareFirstRequests(workers: WorkerFiles[], times: number): Prom
   ];
 }
 
-/** `pairs`, `[rounds, 2]`: ours and theirs. */
+/** `pairs`: ours and theirs, of neighbouring batches or requests. */
 function compared(work: string, pairs: number[][], show: (value: number) => string): Row {
   const [ours, theirs] = [0, 1].map((side) => median(pairs.map((pair) => pair[side]!)));
   const ratios = pairs.map(([own, other]) => own! / other!);
