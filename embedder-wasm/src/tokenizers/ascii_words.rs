@@ -7,6 +7,7 @@ const WORD_KEY: u64 = 0;
 
 /// Calls `row` with the token id of each of the first `max_words` words of a text, in order, and counts all of
 /// them: split at white space, keep ASCII letters and digits in lower case, hash.
+#[inline(never)]
 pub fn for_each_token(
     text: &str,
     vocab_size: usize,

@@ -48,6 +48,7 @@ pub fn count_words(text: &str) -> usize {
 /// A token that has a row of its own has that one, and where it is a whole its parts are not read. A token that has none
 /// has that of the word it is a misspelling of, or else those of its character n-grams; but a whole of letters and digits
 /// alone is only its parts.
+#[inline(never)]
 pub fn for_each_row(
     text: &str,
     rows: TableRows,

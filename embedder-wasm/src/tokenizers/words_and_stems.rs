@@ -71,6 +71,7 @@ pub struct Token {
 }
 
 /// Calls `token` for each of the first `max_words` words of a text, in order, and counts all of them.
+#[inline(never)]
 pub fn for_each_token(
     text: &str,
     vocab_size: usize,
