@@ -261,7 +261,7 @@ export function withTail(elements: Uint8Array<ArrayBuffer>, tail: string): Uint8
   return bytesAt(elements.byteOffset, elements.byteLength + written);
 }
 
-/** How many embeddings of this size fit into one chunk of an answer, of 1 MiB. */
+/** How many embeddings of this size fit into one chunk of an answer, of 2 MiB. */
 export function embeddingsPerChunk(dimensions: number, format: "float" | "base64"): number {
   return wasm.embeddingsPerChunk(dimensions, format === "base64");
 }

@@ -321,7 +321,7 @@ function answerTail(modelName: string, { tokens, truncated, empty }: Summary): s
 }
 
 /**
- * A large answer in chunks of 1 MiB. Its vectors are kept outside wasm memory meanwhile: other requests use that
+ * A large answer in chunks of 2 MiB. Its vectors are kept outside wasm memory meanwhile: other requests use that
  * between two chunks.
  */
 function streamedJson(

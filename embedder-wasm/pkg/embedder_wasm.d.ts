@@ -34,7 +34,7 @@ export function dropModel(model: number): void;
 export function embed(model: number, count: number, byte_length: number, dimensions: number, format: number, first_index: number, work_budget: number): number;
 
 /**
- * How many embeddings of this size fit in one chunk, of 1 MiB, of an answer.
+ * How many embeddings of this size fit in one chunk, of 2 MiB, of an answer.
  */
 export function embeddingsPerChunk(dimensions: number, base64: boolean): number;
 

@@ -81,7 +81,7 @@ export function embed(model, count, byte_length, dimensions, format, first_index
 }
 
 /**
- * How many embeddings of this size fit in one chunk, of 1 MiB, of an answer.
+ * How many embeddings of this size fit in one chunk, of 2 MiB, of an answer.
  * @param {number} dimensions
  * @param {boolean} base64
  * @returns {number}

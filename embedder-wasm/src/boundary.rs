@@ -273,7 +273,7 @@ pub fn encode(
     })
 }
 
-/// How many embeddings of this size fit in one chunk, of 1 MiB, of an answer.
+/// How many embeddings of this size fit in one chunk, of 2 MiB, of an answer.
 #[wasm_bindgen(js_name = embeddingsPerChunk)]
 pub fn embeddings_per_chunk(dimensions: usize, base64: bool) -> usize {
     enter(|_| {
