@@ -99,16 +99,15 @@ test("with weights that cannot be loaded it says so, and how to mend it", async 
 });
 
 test("a port that is no number is refused as what was typed", async () => {
-  for (const [args, got] of [
-    [["--port"], ""],
-    [["--port", "many"], "many"],
-    [["--port", "0"], "0"],
-  ] as const) {
-    const child = await promisify(execFile)("node", ["--import", "tsx", DEV_SCRIPT, ...args]).catch(
-      (error: { stderr: string }) => error,
-    );
-    assert.equal(child.stderr, `error: --port wants a number from 1 to 65535, but got "${got}"\n`);
-  }
+  const refusalOf = async (...args: string[]): Promise<string> => {
+    const child = promisify(execFile)("node", ["--import", "tsx", DEV_SCRIPT, ...args]);
+    return (await child.catch((error: { stderr: string }) => error)).stderr;
+  };
+  const refusal = (got: string): string => `error: --port wants a number from 1 to 65535, but got "${got}"\n`;
+  assert.deepEqual(
+    await Promise.all([refusalOf("--port"), refusalOf("--port", "many"), refusalOf("--port", "0")]),
+    ["", "many", "0"].map(refusal),
+  );
 });
 
 function outputUntil(child: ReturnType<typeof spawn>, pattern: RegExp): Promise<string> {

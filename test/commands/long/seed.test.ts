@@ -5,8 +5,8 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { promisify } from "node:util";
-import { namedWeights } from "../lib/weights.js";
-import { copyProject, type ProjectCopy } from "./project-copy.js";
+import { namedWeights } from "../../lib/weights.js";
+import { copyProject, type ProjectCopy } from "../project-copy.js";
 
 describe("npm run seed", () => {
   let project: ProjectCopy;
