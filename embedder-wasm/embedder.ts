@@ -52,6 +52,8 @@ const TAIL_ROOM_BYTES = 4096;
 /** Texts cross the boundary together, since each crossing costs as much as embedding some words. */
 const BLOCK_CHARACTERS = 64 * 1024;
 const BLOCK_VECTOR_BYTES = 1024 * 1024;
+/** Vectors themselves are copied out: in blocks that the processor's caches still hold then. */
+const BLOCK_COPIED_BYTES = 256 * 1024;
 /** A file's header is mostly within its first bytes; where it is longer, so much more is looked at. */
 const HEAD_BYTES = 64 * 1024;
 const NO_INSTANCE = -1;
@@ -215,10 +217,8 @@ export interface Slice {
 export function embed(model: Model, texts: string[], options: EmbedOptions): Slice {
   checkInstance(model.instance);
   const { dimensions, format, firstIndex, workBudget } = options;
-  const mostTexts = Math.max(
-    1,
-    Math.floor(BLOCK_VECTOR_BYTES / (dimensions * Float32Array.BYTES_PER_ELEMENT)),
-  );
+  const blockBytes = format === "vectors" ? BLOCK_COPIED_BYTES : BLOCK_VECTOR_BYTES;
+  const mostTexts = Math.max(1, Math.floor(blockBytes / (dimensions * Float32Array.BYTES_PER_ELEMENT)));
   const end = endOfBlock(texts, firstIndex, Math.min(firstIndex + mostTexts, texts.length));
   const isWhole = firstIndex === 0 && end === texts.length;
   const byteLength = writeTexts(isWhole ? texts : texts.slice(firstIndex, end));

@@ -129,20 +129,20 @@ function answerWith<T>(
     const work = checkedWork(job, loaded);
     const { texts, dimensions, summary } = work;
     const format = base64 ? "base64" : "float";
+    const tail = (): string => answerTail(modelName, summary);
+    const pieces: Uint8Array<ArrayBuffer>[] = [];
     if (texts.length > embeddingsPerChunk(dimensions, format)) {
-      const vectors = new Float32Array(texts.length * dimensions);
-      return afterwards(fillVectors(work, vectors), () =>
-        answer(streamedJson(vectors, dimensions, format, answerTail(modelName, summary)), summary),
-      );
+      const kept = base64 ? "base64" : "vectors";
+      const pending = forEachSlice(work, kept, ({ elements }) => void pieces.push(elements.slice()));
+      return afterwards(pending, () => answer(streamedJson(pieces, kept, dimensions, tail()), summary));
     }
-    const pieces: Uint8Array[] = [];
     let answered: T | undefined;
     const pending = forEachSlice(work, format, ({ elements }, isLast) => {
       if (!isLast) {
         pieces.push(elements.slice());
         return;
       }
-      const last = withTail(elements, answerTail(modelName, summary));
+      const last = withTail(elements, tail());
       answered = answer(pieces.length === 0 ? last : joined([...pieces, last]), summary);
     });
     return afterwards(pending, () => answered as T);
@@ -321,34 +321,38 @@ function answerTail(modelName: string, { tokens, truncated, empty }: Summary): s
 }
 
 /**
- * A large answer in chunks of 2 MiB. Its vectors are kept outside wasm memory meanwhile: other requests use that
- * between two chunks.
+ * A large answer, piece by piece. Numbers as text are three times as long as base64, so that their vectors are kept and become
+ * text when their turn comes: outside wasm memory, which other requests use between two pieces.
  */
 function streamedJson(
-  vectors: Float32Array,
+  pieces: Uint8Array<ArrayBuffer>[],
+  kept: "base64" | "vectors",
   dimensions: number,
-  format: "float" | "base64",
   tail: string,
 ): ReadableStream {
-  const valuesPerChunk = embeddingsPerChunk(dimensions, format) * dimensions;
-  let first = 0;
+  let next = 0;
+  let firstIndex = 0;
   return new ReadableStream<Uint8Array>({
     pull(controller) {
+      if (next === pieces.length) {
+        controller.enqueue(new TextEncoder().encode(tail));
+        controller.close();
+        return;
+      }
+      const piece = pieces[next++]!;
       try {
-        controller.enqueue(nextChunk());
+        controller.enqueue(kept === "base64" ? piece : asNumbers(piece));
       } catch (error) {
         // The status is sent: all that is left is to break off, which clients take for a failed request.
         controller.error(failureOf(error));
-        return;
       }
-      if (first === vectors.length) controller.close();
     },
   });
 
-  function nextChunk(): Uint8Array {
-    const rows = vectors.subarray(first, first + valuesPerChunk);
-    const elements = encode(rows, { dimensions, format, firstIndex: first / dimensions });
-    first += rows.length;
-    return withTail(elements, first === vectors.length ? tail : "").slice();
+  function asNumbers({ buffer }: Uint8Array<ArrayBuffer>): Uint8Array {
+    const vectors = new Float32Array(buffer);
+    const elements = encode(vectors, { dimensions, format: "float", firstIndex });
+    firstIndex += vectors.length / dimensions;
+    return elements.slice();
   }
 }

@@ -7,7 +7,7 @@ use crate::models::{Model, Scratch, TokenCount};
 
 /// Behind every output there is room for so many bytes: JavaScript writes the rest of the answer there.
 pub const TAIL_ROOM: usize = 4096;
-/// An answer leaves in chunks of about this size (one embedding more than it at most). A hundred embeddings of 1,024 floats, which
+/// What is longer is streamed in several chunks (one of them may be one embedding longer). A hundred embeddings of 1,024 floats, which
 /// clients often ask for, are one chunk: nothing has to be kept between two.
 const CHUNK_BYTES: usize = 2 * 1024 * 1024;
 /// An output that is longer than a chunk grows by steps of this size.

@@ -1,6 +1,7 @@
 //! The two containers, format v1 and safetensors, as named tensors and metadata. Which tensors and fields
 //! there must be is for the model to say that reads itself from them.
 
+use std::fmt;
 use std::ops::{Range, RangeInclusive};
 
 use serde_json::{Map, Value};
@@ -241,16 +242,17 @@ impl Metadata {
         }
     }
 
-    /// A number, in decimal; `expected` says in words what is allowed.
+    /// A number, in decimal; `expected` says in words what is allowed, and is written out where it is needed: the code that writes
+    /// a float is long, and a new isolate would have to compile it.
     pub fn real(
         &self,
         field: &str,
         allowed: RangeInclusive<f32>,
-        expected: &str,
+        expected: fmt::Arguments,
     ) -> Result<f32, WeightsError> {
         match self.text(field)?.parse() {
             Ok(number) if allowed.contains(&number) => Ok(number),
-            _ => self.wrong(field, expected),
+            _ => self.wrong(field, &expected.to_string()),
         }
     }
 

@@ -71,39 +71,47 @@ impl<'a> RowSum<'a> {
 
     #[inline(never)]
     fn add_waiting(&mut self) {
-        let waiting = &self.waiting[..self.waiting_count];
         match self.rows.format {
-            RowFormat::F32 | RowFormat::I8 => {
-                let (fours, rest) = waiting.as_chunks::<4>();
-                for rows in fours {
-                    self.rows.add(*rows, self.sum);
-                }
-                for row in rest {
-                    self.rows.add([*row], self.sum);
-                }
-            }
-            RowFormat::I4 => {
-                if self.levels.rows + waiting.len() > MAX_ROWS_IN_A_LEVEL_SUM {
-                    self.levels.move_to(self.sum, self.rows.scale_unit);
-                }
-                let mut rows = [LevelRow::default(); ROWS_AT_ONCE];
-                let mut touched = 0;
-                for (row, id) in rows.iter_mut().zip(waiting) {
-                    *row = self.rows.level_row(*id);
-                    touched ^= row.bytes.last().unwrap_or(&0);
-                    touched ^= row
-                        .bytes
-                        .iter()
-                        .step_by(CACHE_LINE_BYTES)
-                        .fold(0, |all, byte| all ^ byte);
-                }
-                // All lines of all rows are on their way at once, before the first is needed: wasm has no prefetch.
-                std::hint::black_box(touched);
-                self.levels.add(&rows[..waiting.len()]);
-            }
+            RowFormat::F32 | RowFormat::I8 => self.add_values(),
+            RowFormat::I4 => self.add_levels(),
         }
         self.count += self.waiting_count;
         self.waiting_count = 0;
+    }
+
+    // A function for each: an isolate compiles the one that its table needs.
+
+    #[inline(never)]
+    fn add_values(&mut self) {
+        let (fours, rest) = self.waiting[..self.waiting_count].as_chunks::<4>();
+        for rows in fours {
+            self.rows.add(*rows, self.sum);
+        }
+        for row in rest {
+            self.rows.add([*row], self.sum);
+        }
+    }
+
+    #[inline(never)]
+    fn add_levels(&mut self) {
+        let waiting = &self.waiting[..self.waiting_count];
+        if self.levels.rows + waiting.len() > MAX_ROWS_IN_A_LEVEL_SUM {
+            self.levels.move_to(self.sum, self.rows.scale_unit);
+        }
+        let mut rows = [LevelRow::default(); ROWS_AT_ONCE];
+        let mut touched = 0;
+        for (row, id) in rows.iter_mut().zip(waiting) {
+            *row = self.rows.level_row(*id);
+            touched ^= row.bytes.last().unwrap_or(&0);
+            touched ^= row
+                .bytes
+                .iter()
+                .step_by(CACHE_LINE_BYTES)
+                .fold(0, |all, byte| all ^ byte);
+        }
+        // All lines of all rows are on their way at once, before the first is needed: wasm has no prefetch.
+        std::hint::black_box(touched);
+        self.levels.add(&rows[..waiting.len()]);
     }
 }
 

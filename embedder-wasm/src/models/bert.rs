@@ -423,7 +423,11 @@ impl Config {
             layers,
             heads,
             hidden_act,
-            layer_norm_eps: metadata.real("layer_norm_eps", 0.0..=1.0, "a number from 0 to 1")?,
+            layer_norm_eps: metadata.real(
+                "layer_norm_eps",
+                0.0..=1.0,
+                format_args!("a number from 0 to 1"),
+            )?,
             max_seq_len: metadata.number("max_seq_len", MIN_SEQ_LEN..=MAX_ROW_VALUES)?,
             pooling,
             semantic_dimensions: Dense::dimensions(head)?.unwrap_or(hidden),

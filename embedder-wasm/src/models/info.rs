@@ -1,6 +1,6 @@
 //! What may be known about a model from outside.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::format::WeightsError;
 use crate::format::container::Metadata;
@@ -42,26 +42,37 @@ pub struct Prompts {
 impl ModelInfo {
     /// As a JSON object with the fields' names in camelCase.
     pub fn to_json(&self) -> String {
-        let mut aliases = Map::new();
-        for (name, dimensions) in &self.aliases {
-            aliases.insert(name.clone(), (*dimensions).into());
-        }
-        json!({
-            "name": self.name,
-            "architecture": self.architecture,
-            "tokenizer": self.tokenizer,
-            "dtype": self.dtype,
-            "dimensions": self.dimensions,
-            "semanticDimensions": self.semantic_dimensions,
-            "maxInputTokens": self.max_input_tokens,
-            "maxRequestTokens": self.max_request_tokens,
-            "normalize": self.normalize,
-            "multiplyAddsPerToken": self.multiply_adds_per_token,
-            "aliases": aliases,
-            "prompts": { "query": self.prompts.query, "document": self.prompts.document },
-        })
-        .to_string()
+        let aliases = self.aliases.iter();
+        let aliases = aliases.map(|(name, dimensions)| (name.as_str(), (*dimensions).into()));
+        let prompts = [
+            ("query", self.prompts.query.as_deref().into()),
+            ("document", self.prompts.document.as_deref().into()),
+        ];
+        let fields: [(&str, Value); 12] = [
+            ("name", self.name.as_str().into()),
+            ("architecture", self.architecture.into()),
+            ("tokenizer", self.tokenizer.into()),
+            ("dtype", self.dtype.into()),
+            ("dimensions", self.dimensions.into()),
+            ("semanticDimensions", self.semantic_dimensions.into()),
+            ("maxInputTokens", self.max_input_tokens.into()),
+            ("maxRequestTokens", self.max_request_tokens.into()),
+            ("normalize", self.normalize.into()),
+            ("multiplyAddsPerToken", self.multiply_adds_per_token.into()),
+            ("aliases", object(aliases)),
+            ("prompts", object(prompts)),
+        ];
+        object(fields).to_string()
     }
+}
+
+/// One loop for all objects: `json!` writes each field's code out, which a new isolate would have to compile.
+fn object<'a>(fields: impl IntoIterator<Item = (&'a str, Value)>) -> Value {
+    let mut object = Map::new();
+    for (name, value) in fields {
+        object.insert(name.to_owned(), value);
+    }
+    Value::Object(object)
 }
 
 /// The model's name, which must be there.

@@ -54,7 +54,7 @@ impl LexicalPart {
         let weight = head.metadata.real(
             "lexical_weight",
             0.0..=MAX_LEXICAL_WEIGHT,
-            &format!("a number from 0 to {MAX_LEXICAL_WEIGHT}"),
+            format_args!("a number from 0 to {MAX_LEXICAL_WEIGHT}"),
         )?;
         let is_damped = match head.metadata.optional_text("lexical_damping")? {
             None => false,

@@ -57,7 +57,7 @@ impl Table {
             RowFormat::I4 => head.metadata.real(
                 "scale_unit",
                 f32::MIN_POSITIVE..=MAX_SCALE_UNIT,
-                &format!("a number above 0, at most {MAX_SCALE_UNIT:e}"),
+                format_args!("a number above 0, at most {MAX_SCALE_UNIT:e}"),
             )?,
         };
         Ok(Self {
