@@ -197,13 +197,15 @@ export interface EmbedOptions {
   format: Format;
   /** Where in `texts` to go on. */
   firstIndex: number;
-  /** In multiply-adds: the slice ends before the text that would go beyond it, but has one text at least. */
+  /** In multiply-adds: the slice ends before the text that would go beyond it. */
   workBudget: number;
+  /** What the slice before has begun, where it has. */
+  begun?: Uint8Array | undefined;
 }
 
 /** What one call of `embed` has done. */
 export interface Slice {
-  /** How many texts. */
+  /** How many texts; it may be that the first one is only begun. */
   done: number;
   /** Whether it was the work budget that ended the slice. */
   isBudgetSpent: boolean;
@@ -211,18 +213,24 @@ export interface Slice {
   counts: Uint32Array;
   /** Elements of `data`, the first with all that stands before it in the answer, or vectors. A view. */
   elements: Uint8Array<ArrayBuffer>;
+  /** How far the next text is, where a transformer has stopped between two layers. A view. */
+  begun: Uint8Array | undefined;
 }
 
 /** Embeds texts from `firstIndex` on, as many as fit into one slice. */
 export function embed(model: Model, texts: string[], options: EmbedOptions): Slice {
   checkInstance(model.instance);
-  const { dimensions, format, firstIndex, workBudget } = options;
+  const { dimensions, format, firstIndex, workBudget, begun } = options;
   const blockBytes = format === "vectors" ? BLOCK_COPIED_BYTES : BLOCK_VECTOR_BYTES;
   const mostTexts = Math.max(1, Math.floor(blockBytes / (dimensions * Float32Array.BYTES_PER_ELEMENT)));
   const end = endOfBlock(texts, firstIndex, Math.min(firstIndex + mostTexts, texts.length));
   const isWhole = firstIndex === 0 && end === texts.length;
   const byteLength = writeTexts(isWhole ? texts : texts.slice(firstIndex, end));
   const count = end - firstIndex;
+  if (begun !== undefined) {
+    const start = count * Uint32Array.BYTES_PER_ELEMENT + byteLength;
+    input(start + begun.byteLength).set(begun, start);
+  }
   const done = wasm.embed(
     model.handle,
     count,
@@ -231,14 +239,18 @@ export function embed(model: Model, texts: string[], options: EmbedOptions): Sli
     FORMAT_NUMBERS[format],
     firstIndex,
     workBudget,
+    begun?.byteLength ?? 0,
   );
   const address = wasm.outputAddress();
   const head = new Uint32Array(memory.buffer, address, 2 + 3 * done);
+  const elements = bytesAt(address + head.byteLength, head[0]!);
+  const begunBytes = head[1]!;
   return {
     done,
     isBudgetSpent: done < count,
     counts: head.subarray(2),
-    elements: bytesAt(address + head.byteLength, head[0]!),
+    elements,
+    begun: begunBytes > 0 ? bytesAt(elements.byteOffset + elements.byteLength, begunBytes) : undefined,
   };
 }
 

@@ -115,6 +115,8 @@ interface Work {
   multiplyAdds: number;
   /** How many texts are done. */
   done: number;
+  /** How far the next one is, where it takes several slices. */
+  begun: Uint8Array | undefined;
   /** Of these. */
   summary: Summary;
 }
@@ -182,7 +184,8 @@ function checkedWork(job: EmbedJob, loaded: LoadedModel): Work {
   const multiplyAdds = checkTokens(job, loaded, texts) * loaded.info.multiplyAddsPerToken;
   checkWaiting(multiplyAdds);
   const summary: Summary = { tokens: 0, truncated: [], empty: [] };
-  return { loaded, texts, dimensions, isAbandoned: job.isAbandoned, multiplyAdds, done: 0, summary };
+  const { isAbandoned } = job;
+  return { loaded, texts, dimensions, isAbandoned, multiplyAdds, done: 0, begun: undefined, summary };
 }
 
 function checkedDimensions({ served, dimensions = served.dimensions }: EmbedJob): number {
@@ -274,15 +277,18 @@ async function doMoreSlices(work: Work, format: Format, take: TakeSlice): Promis
   }
 }
 
-/** As many texts as the budget of a slice allows; returns whether the last one is done. */
+/** As much as the budget of a slice allows; returns whether the last text is done. */
 function doSlice(work: Work, format: Format, take: TakeSlice): boolean {
   const { loaded, texts, dimensions, summary } = work;
   for (let workBudget = SLICE_WORK; workBudget > 0;) {
-    const slice = embed(loaded.model, texts, { dimensions, format, firstIndex: work.done, workBudget });
+    const { done: firstIndex, begun } = work;
+    const slice = embed(loaded.model, texts, { dimensions, format, firstIndex, workBudget, begun });
+    // Outside wasm memory, which other requests use before this one goes on.
+    work.begun = slice.begun?.slice();
     const tokens = addCounts(summary, slice, work.done);
     work.done += slice.done;
     const isLast = work.done === texts.length;
-    take(slice, isLast);
+    if (slice.done > 0) take(slice, isLast);
     if (isLast) return true;
     if (slice.isBudgetSpent) return false;
     workBudget -= tokens * loaded.info.multiplyAddsPerToken;

@@ -27,11 +27,12 @@ export function dropModel(model: number): void;
 
 /**
  * Embeds texts, which are in the input area as `countTokens` has them, and returns how many were done: those that
- * the budget of multiply-adds allows, but one at least. `format` is 0 for elements of `data` with numbers, 1 for such
- * with base64, 2 for little-endian f32. `first_index` is the place of the first text in its request. What
+ * the budget of multiply-adds allows. `format` is 0 for elements of `data` with numbers, 1 for such
+ * with base64, 2 for little-endian f32. `first_index` is the place of the first text in its request. Behind the texts are
+ * `begun_bytes` bytes, of the call before for the same request, which left the first text half-way. What
  * the output area has then, `batch::embed` says.
  */
-export function embed(model: number, count: number, byte_length: number, dimensions: number, format: number, first_index: number, work_budget: number): number;
+export function embed(model: number, count: number, byte_length: number, dimensions: number, format: number, first_index: number, work_budget: number, begun_bytes: number): number;
 
 /**
  * How many embeddings of this size fit in one chunk, of 2 MiB, of an answer.
@@ -90,7 +91,7 @@ export interface InitOutput {
     readonly countTokens: (a: number, b: number, c: number) => [number, number];
     readonly dropLoad: (a: number) => void;
     readonly dropModel: (a: number) => void;
-    readonly embed: (a: number, b: number, c: number, d: number, e: number, f: number, g: number) => [number, number, number];
+    readonly embed: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number) => [number, number, number];
     readonly embeddingsPerChunk: (a: number, b: number) => number;
     readonly encode: (a: number, b: number, c: number, d: number) => [number, number, number];
     readonly finishLoad: (a: number) => [number, number, number];

@@ -58,8 +58,9 @@ export function dropModel(model) {
 
 /**
  * Embeds texts, which are in the input area as `countTokens` has them, and returns how many were done: those that
- * the budget of multiply-adds allows, but one at least. `format` is 0 for elements of `data` with numbers, 1 for such
- * with base64, 2 for little-endian f32. `first_index` is the place of the first text in its request. What
+ * the budget of multiply-adds allows. `format` is 0 for elements of `data` with numbers, 1 for such
+ * with base64, 2 for little-endian f32. `first_index` is the place of the first text in its request. Behind the texts are
+ * `begun_bytes` bytes, of the call before for the same request, which left the first text half-way. What
  * the output area has then, `batch::embed` says.
  * @param {number} model
  * @param {number} count
@@ -68,12 +69,13 @@ export function dropModel(model) {
  * @param {number} format
  * @param {number} first_index
  * @param {number} work_budget
+ * @param {number} begun_bytes
  * @returns {number}
  */
-export function embed(model, count, byte_length, dimensions, format, first_index, work_budget) {
+export function embed(model, count, byte_length, dimensions, format, first_index, work_budget, begun_bytes) {
     let ret;
     __wbg_call_guard();
-    ret = wasm.embed(model, count, byte_length, dimensions, format, first_index, work_budget);
+    ret = wasm.embed(model, count, byte_length, dimensions, format, first_index, work_budget, begun_bytes);
     if (ret[2]) {
         throw takeFromExternrefTable0(ret[1]);
     }

@@ -13,7 +13,7 @@ const CHUNK_BYTES: usize = 2 * 1024 * 1024;
 /// An output that is longer than a chunk grows by steps of this size.
 const GROWTH_BYTES: usize = 256 * 1024;
 
-/// The length of the elements, u32, and four bytes of zeros.
+/// The length of the elements, u32, and that of what was begun, u32.
 const OUTPUT_HEAD_BYTES: usize = 8;
 /// Of each text three u32: tokens, tokens that were read, and 1 where the embedding is the zero vector, else 0.
 const RECORD_BYTES: usize = 12;
@@ -93,8 +93,10 @@ pub struct Slice<'a> {
     pub format: Format,
     /// Of the first text, in the request. Where it is 0 the elements have `ANSWER_HEAD` before them.
     pub first_index: usize,
-    /// Multiply-adds. The slice ends before the text that would exceed them, but has one text at least.
+    /// Multiply-adds. The slice ends before the text that would exceed them; the first text is begun in any case.
     pub work_budget: f64,
+    /// Where an earlier slice has left the first text; empty where none has begun it.
+    pub begun: &'a [u8],
 }
 
 /// Memory that requests use one after the other; nothing in it outlives a call.
@@ -107,8 +109,9 @@ pub struct Workspace {
 }
 
 /// Embeds texts of a slice, as many as its budget allows, and returns how many. The output is then: the length of the
-/// elements in bytes, u32; a u32 of 0; for each text that is done three u32, which are its tokens, how many of them
-/// were read, and whether its embedding is the zero vector; then the elements.
+/// elements in bytes, u32; the length of what was begun, u32; for each text that is done three u32, which are its tokens, how many of
+/// them were read, and whether its embedding is the zero vector; then the elements. Behind them is, where an encoder has stopped between
+/// two layers of the next text, where that stands: the next slice of the request goes on there.
 pub fn embed(model: &Model, slice: Slice, workspace: &mut Workspace) -> usize {
     let Slice {
         texts,
@@ -116,6 +119,7 @@ pub fn embed(model: &Model, slice: Slice, workspace: &mut Workspace) -> usize {
         format,
         first_index,
         work_budget,
+        mut begun,
     } = slice;
     let Workspace {
         scratch,
@@ -140,6 +144,7 @@ pub fn embed(model: &Model, slice: Slice, workspace: &mut Workspace) -> usize {
     let mut end = elements_start + put_answer_head(output, elements_start, format, first_index);
     let mut done = 0;
     let mut work = 0.0;
+    let mut is_half_way = false;
     for text in texts {
         if done > 0
             && work + model.most_work(text) as f64 > work_budget
@@ -150,10 +155,16 @@ pub fn embed(model: &Model, slice: Slice, workspace: &mut Workspace) -> usize {
         if output.byte_length() < end + element_bytes + TAIL_ROOM {
             output.make_room(end + element_bytes + TAIL_ROOM + GROWTH_BYTES);
         }
-        let TokenCount {
+        let embedded = model.embed_within(text, begun, work_budget - work, scratch, vector);
+        let Some(TokenCount {
             tokens,
             tokens_read,
-        } = model.embed(text, scratch, vector);
+        }) = embedded
+        else {
+            is_half_way = true;
+            break;
+        };
+        begun = &[];
         work += model.work(tokens_read) as f64;
         let is_empty = vector.iter().all(|value| *value == 0.0);
         let bytes = output.bytes_mut();
@@ -176,13 +187,25 @@ pub fn embed(model: &Model, slice: Slice, workspace: &mut Workspace) -> usize {
         done += 1;
     }
 
+    if done == 0 {
+        // The answer's head comes with the first element.
+        end = elements_start;
+    }
+    let element_bytes = end - elements_start;
     // The elements follow the records of the texts that are done.
-    let bytes = output.bytes_mut();
     if done < text_count {
         let start = OUTPUT_HEAD_BYTES + done * RECORD_BYTES;
-        bytes.copy_within(elements_start..end, start);
+        output.bytes_mut().copy_within(elements_start..end, start);
+        end = start + element_bytes;
     }
-    put_numbers(bytes, [(end - elements_start) as u32, 0]);
+    let begun_bytes = match is_half_way {
+        true => put_half_way(output, end, scratch),
+        false => 0,
+    };
+    put_numbers(
+        output.bytes_mut(),
+        [element_bytes as u32, begun_bytes as u32],
+    );
     done
 }
 
@@ -229,6 +252,17 @@ fn put_answer_head(output: &mut Area, start: usize, format: Format, first_index:
     }
     output.bytes_mut()[start..start + ANSWER_HEAD.len()].copy_from_slice(ANSWER_HEAD);
     ANSWER_HEAD.len()
+}
+
+/// Writes where a text stands, and returns how long that is.
+fn put_half_way(output: &mut Area, start: usize, scratch: &Scratch) -> usize {
+    let (layers_done, hidden) = scratch.half_way();
+    let byte_length = size_of_val(&layers_done) + size_of_val(hidden);
+    output.make_room(start + byte_length + TAIL_ROOM);
+    let bytes = &mut output.bytes_mut()[start..];
+    put_numbers(bytes, [layers_done]);
+    put_vector(&mut bytes[size_of_val(&layers_done)..], hidden);
+    byte_length
 }
 
 fn put_vector(bytes: &mut [u8], vector: &[f32]) -> usize {

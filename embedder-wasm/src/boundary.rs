@@ -216,9 +216,14 @@ pub fn count_tokens(model: u32, count: usize, byte_length: usize) -> Result<(), 
 }
 
 /// Embeds texts, which are in the input area as `countTokens` has them, and returns how many were done: those that
-/// the budget of multiply-adds allows, but one at least. `format` is 0 for elements of `data` with numbers, 1 for such
-/// with base64, 2 for little-endian f32. `first_index` is the place of the first text in its request. What
+/// the budget of multiply-adds allows. `format` is 0 for elements of `data` with numbers, 1 for such
+/// with base64, 2 for little-endian f32. `first_index` is the place of the first text in its request. Behind the texts are
+/// `begun_bytes` bytes, of the call before for the same request, which left the first text half-way. What
 /// the output area has then, `batch::embed` says.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "numbers are what crosses the boundary at no cost"
+)]
 #[wasm_bindgen]
 pub fn embed(
     model: u32,
@@ -228,10 +233,18 @@ pub fn embed(
     format: u32,
     first_index: usize,
     work_budget: f64,
+    begun_bytes: usize,
 ) -> Result<usize, JsError> {
     enter(|instance| {
         let model = model_with(&instance.models, model)?;
         check_dimensions(dimensions, model.info().dimensions)?;
+        let begun_start = count * size_of::<u32>() + byte_length;
+        let begun = instance.input.bytes().get(begun_start..);
+        let Some(begun) = begun.and_then(|begun| begun.get(..begun_bytes)) else {
+            return Err(JsError::new(
+                "what was begun does not lie in the input area",
+            ));
+        };
         let slice = Slice {
             texts: texts_in(&instance.input, count, byte_length)?,
             dimensions,
@@ -241,6 +254,7 @@ pub fn embed(
             },
             first_index,
             work_budget,
+            begun,
         };
         Ok(batch::embed(model, slice, &mut instance.workspace))
     })

@@ -168,6 +168,62 @@ fn vectors_do_not_depend_on_what_the_scratch_memory_was_used_for() {
     }
 }
 
+/// What `embed_within` is given to go on.
+fn half_way(scratch: &Scratch) -> Vec<u8> {
+    let (layers_done, hidden) = scratch.half_way();
+    let hidden = hidden.iter().flat_map(|value| value.to_le_bytes());
+    layers_done
+        .to_le_bytes()
+        .into_iter()
+        .chain(hidden)
+        .collect()
+}
+
+#[test]
+fn a_text_that_stops_after_each_layer_has_the_bits_that_it_has_in_one() {
+    let golden = golden();
+    let mut scratch = Scratch::default();
+    let mut stops = 0;
+    for model in golden.models.iter().map(|model| golden_model(&model.file)) {
+        for text in &golden.texts {
+            let mut vector = vec![f32::NAN; model.info().dimensions];
+            let mut begun = Vec::new();
+            while model
+                .embed_within(text, &begun, 0.0, &mut scratch, &mut vector)
+                .is_none()
+            {
+                begun = half_way(&scratch);
+                stops += 1;
+                // Others come in between.
+                embed(&model, "another text", &mut scratch);
+            }
+            assert_eq!(
+                vector,
+                embed(&model, text, &mut Scratch::default()),
+                "{text:?}"
+            );
+        }
+    }
+    assert!(stops >= golden.texts.len());
+}
+
+#[test]
+#[should_panic(expected = "another text was begun")]
+fn a_text_does_not_go_on_where_another_one_was_begun() {
+    let model = golden_model("bert-mean-gelu.safetensors");
+    let mut scratch = Scratch::default();
+    let mut vector = vec![0.0; model.info().dimensions];
+    model.embed_within("one text", &[], 0.0, &mut scratch, &mut vector);
+    let begun = half_way(&scratch);
+    model.embed_within(
+        "a text that is longer",
+        &begun,
+        0.0,
+        &mut scratch,
+        &mut vector,
+    );
+}
+
 #[test]
 fn fewer_dimensions_are_the_first_ones_normalised_where_the_model_normalises() {
     let text = "the old house of stone";

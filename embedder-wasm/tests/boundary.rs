@@ -62,7 +62,7 @@ fn numbers(bytes: &[u8]) -> Vec<u32> {
 fn vector_of(model: u32, text: &str, dimensions: usize) -> Vec<u32> {
     let length = text.encode_utf16().count() as u32;
     put_input(&[&length.to_le_bytes(), text.as_bytes()].concat());
-    let done = ok(embed(model, 1, text.len(), dimensions, 2, 0, 1e9));
+    let done = ok(embed(model, 1, text.len(), dimensions, 2, 0, 1e9, 0));
     assert_eq!(done, 1);
     let values = numbers(&output(8 + 12 + dimensions * 4));
     assert_eq!(values[..5], [dimensions as u32 * 4, 0, 4, 4, 0]);

@@ -67,7 +67,7 @@ describe("a request in slices", () => {
     assert.ok(answered >= 5, `${answered} times meanwhile`);
   });
 
-  it("lets /health through at its next pause: a transformer's slice takes a tenth of a second", async () => {
+  it("lets /health through at its next pause: a transformer's is between two layers", async () => {
     const weights = readFileSync(join(PROJECT_ROOT, "model", "embeddings-worker-minilm.bin"));
     await withService({ weights }, async (transformer) => {
       const texts = Array<string>(30).fill("river stone night water light ".repeat(50));
@@ -83,9 +83,9 @@ describe("a request in slices", () => {
         waits.push(performance.now() - asked);
       }
       await long;
-      const slice = (performance.now() - begun) / texts.length;
+      const text = (performance.now() - begun) / texts.length;
       const median = waits.sort((a, b) => a - b)[waits.length >> 1]!;
-      assert.ok(waits.length >= 10 && median < 1.15 * slice, `${median} ms, slices of ${slice} ms: ${waits}`);
+      assert.ok(waits.length >= 10 && median < 0.6 * text, `${median} ms, texts of ${text} ms: ${waits}`);
     });
   });
 

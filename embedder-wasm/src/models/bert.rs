@@ -112,6 +112,8 @@ struct LayerNorm {
 #[derive(Default)]
 pub struct Scratch {
     ids: Vec<u32>,
+    /// Of the encoder's, which the text of the last call has behind it.
+    layers_done: usize,
     sketch: Sketch,
     /// `[semantic_dimensions]`
     semantic: Vec<f32>,
@@ -175,22 +177,48 @@ impl Bert {
         self.work((text.len() + 2).min(self.config.max_seq_len))
     }
 
+    /// As `Model::embed_within`.
     #[inline(never)]
-    pub fn embed(&self, text: &str, scratch: &mut Scratch, embedding: &mut [f32]) -> TokenCount {
+    pub fn embed_within(
+        &self,
+        text: &str,
+        begun: &[u8],
+        work_budget: f64,
+        scratch: &mut Scratch,
+        embedding: &mut [f32],
+    ) -> Option<TokenCount> {
         let Config {
+            layers,
             max_seq_len,
             semantic_dimensions,
             ..
         } = self.config;
         let Scratch {
             ids,
+            layers_done,
             sketch,
             semantic,
             activations,
         } = scratch;
         let tokens = self.tokenizer.encode(text, max_seq_len, ids);
+        let activations = Activations::for_model(activations, &self.config);
+        *layers_done = if begun.is_empty() {
+            let embeddings = &self.weights.embeddings;
+            embeddings.embed(&self.file, &self.config, ids, &mut activations.hidden);
+            0
+        } else {
+            activations.resume(begun, ids.len() * self.config.hidden)
+        };
+        let layer_work = self.work(ids.len()) as f64 / layers as f64;
+        let layers_at_once = ((work_budget / layer_work) as usize).max(1);
+        let end = layers_done.saturating_add(layers_at_once).min(layers);
+        self.encode(*layers_done..end, ids.len(), activations);
+        *layers_done = end;
+        if end < layers {
+            return None;
+        }
         semantic.resize(semantic_dimensions, 0.0);
-        self.encode(ids, activations, semantic);
+        self.pool(activations, semantic);
         match &self.config.lexical {
             // Where more is wanted than the encoder's vector. The lexical part normalises the whole.
             Some(lexical) if embedding.len() > semantic_dimensions => {
@@ -206,30 +234,31 @@ impl Bert {
                 }
             }
         }
-        TokenCount::cut_at(max_seq_len, tokens)
+        Some(TokenCount::cut_at(max_seq_len, tokens))
     }
 
-    /// From token ids to the pooled vector, `[semantic_dimensions]`, not yet normalised.
-    fn encode(&self, ids: &[u32], memory: &mut Option<Activations>, semantic: &mut [f32]) {
+    /// Takes the tokens in `memory.hidden` through some of the layers.
+    fn encode(&self, layers: Range<usize>, tokens: usize, memory: &mut Activations) {
+        let Self { file, config, .. } = self;
+        for index in layers {
+            let is_last = index + 1 == config.layers;
+            let wanted = match config.pooling {
+                // Of the last layer only what is pooled is computed.
+                Pooling::Cls if is_last => 1,
+                Pooling::Cls | Pooling::Mean => tokens,
+            };
+            self.weights.layer[index].forward(file, config, memory, tokens, wanted);
+        }
+    }
+
+    /// From the tokens' vectors to the encoder's, `[semantic_dimensions]`, not yet normalised.
+    fn pool(&self, memory: &mut Activations, semantic: &mut [f32]) {
         let Self {
             file,
             config,
             weights,
             ..
         } = self;
-        let memory = Activations::for_model(memory, config);
-        weights
-            .embeddings
-            .embed(file, config, ids, &mut memory.hidden);
-        for (index, layer) in weights.layer.iter().enumerate() {
-            let is_last = index + 1 == weights.layer.len();
-            let wanted = match config.pooling {
-                // Of the last layer only what is pooled is computed.
-                Pooling::Cls if is_last => 1,
-                Pooling::Cls | Pooling::Mean => ids.len(),
-            };
-            layer.forward(file, config, memory, ids.len(), wanted);
-        }
         match &weights.dense {
             None => config.pooling.pool(&memory.hidden, semantic),
             Some(dense) => {
@@ -366,6 +395,25 @@ impl Activations {
             context: vec![0.0; MOST_TOKENS_AT_ONCE * config.hidden],
             attention: Attention::new(config.heads, config.hidden / config.heads),
         })
+    }
+
+    /// Puts back what `Scratch::half_way` gave, which must be `values` long, and returns how many layers are done.
+    fn resume(&mut self, begun: &[u8], values: usize) -> usize {
+        let (numbers, _) = begun.as_chunks::<4>();
+        let (layers_done, hidden) = numbers.split_first().expect("a text that was begun");
+        assert_eq!(hidden.len(), values, "another text was begun");
+        self.hidden.clear();
+        let hidden = hidden.iter().map(|value| f32::from_le_bytes(*value));
+        self.hidden.extend(hidden);
+        u32::from_le_bytes(*layers_done) as usize
+    }
+}
+
+impl Scratch {
+    /// Where the text of the last call stands: how many layers are done, and `[tokens, hidden]`, what the next one reads.
+    pub fn half_way(&self) -> (u32, &[f32]) {
+        let hidden = self.activations.as_ref().map(|memory| &memory.hidden[..]);
+        (self.layers_done as u32, hidden.unwrap_or_default())
     }
 }
 

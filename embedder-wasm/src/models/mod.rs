@@ -42,6 +42,13 @@ pub struct Scratch {
     encoder: bert::Scratch,
 }
 
+impl Scratch {
+    /// Where the text stands that `embed_within` has left half-way: the layers that are done, and what the next one reads.
+    pub fn half_way(&self) -> (u32, &[f32]) {
+        self.encoder.half_way()
+    }
+}
+
 /// What a file's `architecture` may say; of `static` there are two kinds, by the tokenizer.
 enum Architecture {
     Static,
@@ -127,11 +134,28 @@ impl Model {
     /// normalised among themselves where the model normalises. A text without a token gives the zero vector.
     /// `embedding` may be at most `info().dimensions` long.
     pub fn embed(&self, text: &str, scratch: &mut Scratch, embedding: &mut [f32]) -> TokenCount {
+        self.embed_within(text, &[], f64::INFINITY, scratch, embedding)
+            .expect("work without a bound comes to its end")
+    }
+
+    /// As `embed`, but an encoder stops between two layers where the next one would exceed `work_budget`, in multiply-adds, and at
+    /// least one is done: then there is no embedding, and `Scratch::half_way` says where the text stands. `begun` is empty, or
+    /// what `half_way` has said of the same text before, in little-endian numbers of four bytes. Panics where it was another one.
+    pub fn embed_within(
+        &self,
+        text: &str,
+        begun: &[u8],
+        work_budget: f64,
+        scratch: &mut Scratch,
+        embedding: &mut [f32],
+    ) -> Option<TokenCount> {
         debug_assert!((1..=self.info().dimensions).contains(&embedding.len()));
         match self {
-            Self::Static(model) => model.embed(text, &mut scratch.table, embedding),
-            Self::Pieces(model) => model.embed(text, &mut scratch.pieces, embedding),
-            Self::Bert(model) => model.embed(text, &mut scratch.encoder, embedding),
+            Self::Static(model) => Some(model.embed(text, &mut scratch.table, embedding)),
+            Self::Pieces(model) => Some(model.embed(text, &mut scratch.pieces, embedding)),
+            Self::Bert(model) => {
+                model.embed_within(text, begun, work_budget, &mut scratch.encoder, embedding)
+            }
         }
     }
 }
