@@ -1,12 +1,21 @@
-// Texts of a stated number of words, the same in every run. How often each word comes follows Zipf's law, as in
-// English, so that the rows of the table are found in the processor's caches about as often as with real text.
+// Texts of a stated number of words, the same in every run: English words, as often as Zipf's law has them, so that the rows of
+// the table are found in the processor's caches about as often as with real text. A made-up word would have no row of its own.
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { PROJECT_ROOT } from "../scripts/lib/project.js";
 
-const DISTINCT_WORDS = 50_000;
+/** The most frequent first. */
+const FREQUENT_WORDS = readFileSync(
+  join(PROJECT_ROOT, "embedder-wasm", "tests", "frequent-words.txt"),
+  "utf8",
+)
+  .trimEnd()
+  .split("\n");
 
 export function makeTexts(count: number, wordsEach: number): string[] {
   const random = seededRandom(1);
   return Array.from({ length: count }, () =>
-    Array.from({ length: wordsEach }, () => wordOfRank(zipfRank(random()))).join(" "),
+    Array.from({ length: wordsEach }, () => FREQUENT_WORDS[zipfRank(random())]).join(" "),
   );
 }
 
@@ -25,19 +34,9 @@ const EVERYDAY_WORDS = (
   "history party result change morning reason research girl guy moment air teacher force education"
 ).split(" ");
 
-/** P(rank) is about 1 / rank. */
+/** From 0; P(rank) is about 1 / (rank + 1). */
 function zipfRank(uniform: number): number {
-  return Math.floor(DISTINCT_WORDS ** uniform);
-}
-
-/** Three to six letters for the common words, up to nine for the others. */
-function wordOfRank(rank: number): string {
-  const random = seededRandom(rank);
-  const letters = 2 + Math.floor(Math.log(rank + 1) / 2) + Math.floor(random() * 3);
-  return Array.from(
-    { length: letters },
-    () => "etaoinshrdlucmfwypvbgkjqxz"[Math.floor(random() ** 2 * 26)],
-  ).join("");
+  return Math.floor(FREQUENT_WORDS.length ** uniform) - 1;
 }
 
 /** mulberry32: small and good enough to choose words. */
