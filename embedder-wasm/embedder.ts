@@ -214,7 +214,7 @@ export interface Slice {
   /** Elements of `data`, the first with all that stands before it in the answer, or vectors. A view. */
   elements: Uint8Array<ArrayBuffer>;
   /** How far the next text is, where a transformer has stopped between two layers. A view. */
-  begun: Uint8Array | undefined;
+  begun: Uint8Array<ArrayBuffer> | undefined;
 }
 
 /** Embeds texts from `firstIndex` on, as many as fit into one slice. */

@@ -16,7 +16,7 @@ import type { ServedModel } from "./catalogue";
 import { ApiError } from "./errors";
 import { failureOf, loadedModel, loadModel, type LoadedModel, type ModelBindings } from "./models";
 import type { InputType } from "./request";
-import { beginTask, endTask, waitingWork, type Task } from "./running";
+import { beginTask, begunBytes, endTask, waitingWork, type Task } from "./running";
 import type { LoadContext } from "./shared-load";
 
 /** What is to be embedded, and how. */
@@ -59,6 +59,10 @@ const TURNS_OF_A_PAUSE = 4;
 const WORK_PER_SECOND = 30_000_000_000;
 /** Three of the largest requests that a transformer allows (REQUEST_MULTIPLY_ADDS in models/bert.rs): about a minute. */
 const MAX_WAITING_WORK = 3 * 540_000_000_000;
+/** What texts that are begun take at most, or one of them alone: that of 512 tokens of 384 dimensions has 0.8 MB. */
+const MAX_BEGUN_BYTES = 8 * 1024 * 1024;
+/** A request that may not begin looks again then. */
+const WAIT_TO_BEGIN_MILLISECONDS = 10;
 /** In English and most other languages; only for how much work waits. */
 const CHARACTERS_PER_TOKEN = 4;
 /** UTF-8 takes so many bytes at most for a UTF-16 unit. */
@@ -116,7 +120,7 @@ interface Work {
   /** How many texts are done. */
   done: number;
   /** How far the next one is, where it takes several slices. */
-  begun: Uint8Array | undefined;
+  begun: Uint8Array<ArrayBuffer> | undefined;
   /** Of these. */
   summary: Summary;
 }
@@ -260,16 +264,27 @@ type TakeSlice = (slice: Slice, isLast: boolean) => void;
 
 /** Returns nothing where the work is done at once: what fits into one slice knows no pause. */
 function forEachSlice(work: Work, format: Format, take: TakeSlice): Promise<void> | undefined {
-  return doSlice(work, format, take) ? undefined : doMoreSlices(work, format, take);
+  return mayGoOn(work) && doSlice(work, format, take) ? undefined : doMoreSlices(work, format, take);
+}
+
+/** A text that is begun takes memory until it is done: where many are, others wait until theirs can be. */
+function mayGoOn({ multiplyAdds, begun }: Work): boolean {
+  return multiplyAdds <= SLICE_WORK || begun !== undefined || begunBytes() <= MAX_BEGUN_BYTES;
 }
 
 async function doMoreSlices(work: Work, format: Format, take: TakeSlice): Promise<void> {
   const task = beginTask(work.loaded.model, work.multiplyAdds);
   try {
-    do {
-      task.workLeft -= SLICE_WORK;
+    for (let isDone = false; !isDone;) {
+      task.begunBytes = work.begun?.byteLength ?? 0;
       await pause(task, work.isAbandoned);
-    } while (!doSlice(work, format, take));
+      if (!mayGoOn(work)) {
+        await scheduler.wait(WAIT_TO_BEGIN_MILLISECONDS);
+        continue;
+      }
+      task.workLeft -= SLICE_WORK;
+      isDone = doSlice(work, format, take);
+    }
   } catch (error) {
     throw failureOf(error);
   } finally {
@@ -283,6 +298,8 @@ function doSlice(work: Work, format: Format, take: TakeSlice): boolean {
   for (let workBudget = SLICE_WORK; workBudget > 0;) {
     const { done: firstIndex, begun } = work;
     const slice = embed(loaded.model, texts, { dimensions, format, firstIndex, workBudget, begun });
+    // Freed at once: until garbage is collected, many of them would add up.
+    begun?.buffer.transfer(0);
     // Outside wasm memory, which other requests use before this one goes on.
     work.begun = slice.begun?.slice();
     const tokens = addCounts(summary, slice, work.done);

@@ -14,12 +14,14 @@ export interface Task {
   workLeft: number;
   /** When it last did something. */
   seenAt: number;
+  /** What it keeps of a text that is begun. */
+  begunBytes: number;
 }
 
 const tasks = new Set<Task>();
 
 export function beginTask(model: object, work: number): Task {
-  const task = { model, workLeft: work, seenAt: Date.now() };
+  const task = { model, workLeft: work, seenAt: Date.now(), begunBytes: 0 };
   tasks.add(task);
   return task;
 }
@@ -30,6 +32,10 @@ export function endTask(task: Task): void {
 
 export function waitingWork(): number {
   return living().reduce((sum, { workLeft }) => sum + Math.max(workLeft, 0), 0);
+}
+
+export function begunBytes(): number {
+  return living().reduce((sum, { begunBytes }) => sum + begunBytes, 0);
 }
 
 export function isHeld(model: object): boolean {

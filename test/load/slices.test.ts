@@ -89,6 +89,21 @@ describe("a request in slices", () => {
     });
   });
 
+  it("lets others begin a long text when there is room for what was begun, and none gets another's vectors", async () => {
+    const weights = readFileSync(join(PROJECT_ROOT, "model", "embeddings-worker-minilm.bin"));
+    const input = ["river", "stone", "night"].map((word) => `${word} `.repeat(250));
+    await withService({ weights }, async (roomy) => {
+      await withService({ weights, constants: { MAX_BEGUN_BYTES: 0 } }, async (narrow) => {
+        const alone = [];
+        for (const text of input) alone.push(await textOf(roomy.embed({ model: "m", input: text })));
+        for (const service of [roomy, narrow]) {
+          const together = input.map((text) => textOf(service.embed({ model: "m", input: text })));
+          assert.deepEqual(await Promise.all(together), alone);
+        }
+      });
+    });
+  });
+
   it("takes turns with others like it, and none gets another's vectors", async () => {
     const bodies = Array.from({ length: 6 }, (_, i) => ({
       model: "m",
