@@ -7,12 +7,13 @@ import embedderModule from "./embedder-wasm/pkg/embedder_wasm_bg.wasm";
 import openApi from "./openapi.json";
 import { drain, MAX_BODY_BYTES, readBody } from "./worker/body";
 import { modelNamed, type ServedModel } from "./worker/catalogue";
-import { ClientLeft, embedAsJson } from "./worker/embed";
+import { embedAsJson } from "./worker/embed";
 import { ApiError, asApiError, ERRORS, quoted } from "./worker/errors";
 import { authenticate, checkRateLimit } from "./worker/keys";
 import { log } from "./worker/log";
 import { defaultVersion, knownModels, loadModel, servedModels, type ModelBindings } from "./worker/models";
 import { checkContentType, isText, MAX_TEXTS, parseEmbeddingsRequest, parseJson } from "./worker/request";
+import { ClientLeft } from "./worker/slices";
 import { textsOfInput } from "./worker/token-ids";
 import { canonicalUrl, decoded, hintFor } from "./worker/unknown-url";
 

@@ -5,11 +5,12 @@
 import { WorkerEntrypoint } from "cloudflare:workers";
 import { MAX_BODY_BYTES } from "./body";
 import { modelNamed } from "./catalogue";
-import { embedAsVectors, type TruncatedInput } from "./embed";
+import { embedAsVectors } from "./embed";
 import { ApiError, asApiError, invalidType, type ErrorCode } from "./errors";
 import { log } from "./log";
 import { servedModels, type ModelBindings } from "./models";
 import { parseDimensions, parseInputType, parseModel, parseTexts, type InputType } from "./request";
+import type { TruncatedInput } from "./slices";
 
 export interface EmbedOptions {
   /** As `/v1/models` lists it. Left out, or one that is not listed: the first model. */

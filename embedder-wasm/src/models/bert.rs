@@ -28,7 +28,7 @@ const MAX_HIDDEN: usize = 1024;
 /// One token between the two special ones.
 const MIN_SEQ_LEN: usize = 3;
 /// The most that one request may ask for: 20 s at 27 thousand million multiply-adds a second. Cloudflare stops a request after
-/// 30 s unless it is told otherwise. worker/embed.ts allows three of them to wait.
+/// 30 s unless it is told otherwise. worker/slices.ts allows three of them to wait.
 const REQUEST_MULTIPLY_ADDS: u64 = 540_000_000_000;
 const MAX_REQUEST_TOKENS: usize = 300_000;
 /// At most so many tokens go through a layer at once: their activations fit in the second-level cache. Even, since
