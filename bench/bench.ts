@@ -208,7 +208,7 @@ function embedderRows({ embedWasm, embedNative, sum, writerWasm, writerNative }:
     });
   }
   const native = (values: number[] | undefined): string =>
-    values === undefined ? "not measured: no cargo" : `native: ${millions(values)}`;
+    values === undefined ? "not measured: no native build" : `native: ${millions(values)}`;
   const against = (wasm: number[], values: number[] | undefined): Pick<Row, "ratio" | "spread"> =>
     values === undefined
       ? { ratio: "", spread: "" }

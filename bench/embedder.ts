@@ -16,7 +16,7 @@ const TEXTS = makeTexts(40, WORDS_EACH);
 const EMBED_ROUNDS = 200;
 const WRITER_ROUNDS = 500;
 
-/** Words or numbers a second of CPU, one for each round; undefined where there is no cargo. */
+/** Words or numbers a second of CPU, one for each round; undefined where cargo has not built it. */
 export interface EmbedderRows {
   embedWasm: number[];
   embedNative: number[] | undefined;
@@ -124,7 +124,10 @@ function buildNative(): string | undefined {
     encoding: "utf8",
     maxBuffer: 64 * 1024 * 1024,
   });
-  if (build.status !== 0) return undefined;
+  if (build.status !== 0) {
+    console.error(build.error?.message ?? build.stderr);
+    return undefined;
+  }
   const executables = [...build.stdout.matchAll(/"executable":"([^"]+)"/g)].map(([, path]) => path!);
   return executables.find((path) => path.includes("rounds-"));
 }
