@@ -28,6 +28,8 @@ const COHERENCE: f32 = 0.12;
 /// How much of its start value a row keeps where that was refined before: pairs of sentences are a little better so, headings a
 /// little worse.
 const START_SHARE: f32 = 0.1;
+/// Of the rows' lengths as training left them: those of rare words, which it makes the longest, count a little less.
+const LENGTH_POWER: f32 = 0.95;
 /// Of the training texts, for the standard deviations.
 const MEASURED_TEXTS: usize = 20_000;
 
@@ -69,6 +71,7 @@ pub fn keep(
 ) {
     table.average(refined, START_SHARE);
     let dimensions = table.dimensions;
+    even_out(table, frequent);
     let growth =
         lengths(&table.rows, frequent, dimensions) / lengths(refined, frequent, dimensions);
     let numbers = numbers(reading);
@@ -82,6 +85,19 @@ pub fn keep(
         }
     }
     weigh_idf(reading, idf);
+}
+
+/// Every row's length becomes its `LENGTH_POWER`th power, where the mean of the `frequent` ones has 1.
+fn even_out(table: &mut Table, frequent: &[usize]) {
+    let dimensions = table.dimensions;
+    let mean = lengths(&table.rows, frequent, dimensions) / frequent.len().max(1) as f32;
+    for row in table.rows.chunks_mut(dimensions) {
+        let length = row.iter().map(|value| value * value).sum::<f32>().sqrt();
+        if length > 0.0 && mean > 0.0 {
+            let factor = (length / mean).powf(LENGTH_POWER - 1.0);
+            row.iter_mut().for_each(|value| *value *= factor);
+        }
+    }
 }
 
 /// The sum of the lengths of some rows.
