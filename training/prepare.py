@@ -1,4 +1,4 @@
-"""Turns the raw training sets into what the trainer and the teacher read.
+"""Turns the raw training sets into what the trainer and the teachers read.
 
     python training/prepare.py --data DATA/train --out OUT [--all] [--docs TEXTS] [--exclude DATA/eval]
 
@@ -6,7 +6,8 @@ writes OUT/pairs/<source>.tsv (`anchor<TAB>positive`, no header, shuffled). With
 `--taught N` it writes OUT/texts.txt (texts for the teacher, shuffled so that any prefix is a fair
 sample: at most `--texts` of all kinds, beside both sides of the taught pairs) and OUT/words.txt
 (the most frequent words); with `--taught N` also OUT/pairs-taught/<source>.tsv, the first N pairs of
-each file, cut to TAUGHT_WORDS a side, which the teacher reads as they are. Nothing but Python's standard library
+each file, cut to TAUGHT_WORDS a side, which the teacher reads as they are. With `--ranked N` it writes OUT/pairs-ranked/<source>.tsv, the first N pairs of each file and all of
+documentation's, one file for each package, and OUT/ranked-texts.txt, the texts of these for a second teacher. Nothing but Python's standard library
 is needed, and the same seed gives the same bytes.
 """
 
@@ -22,6 +23,7 @@ import sys
 from pathlib import Path
 
 import headings
+from sections import pairs_of_packages
 
 CAP_PAIRS = 100_000  # for each file: no source may drown the others
 MAX_PASSAGE_WORDS = 256  # a longer passage is cut: its start is what titles and questions are about
@@ -31,6 +33,12 @@ MAX_TEXT_WORDS = 60  # of a teacher text; about 80 tokens, most are far shorter
 MAX_SENTENCES = 3  # of one passage
 SLICE_SHARE = 0.15  # of passages that give a longer slice as well
 TAUGHT_WORDS = 80  # of a side of a taught pair: some 110 tokens, which is what the teacher takes its time for
+RANKED_WORDS = 200  # of a side of a ranked pair but for documentation's
+LOOSELY_RELATED_SHARE = 1 / 6  # of the ranked pairs of other files are as many of these as are ranked
+LOOSELY_RELATED = {
+    "arxiv_cloze", "enwiki_paragraphs", "enwiki_sentences", "medquad_cloze", "msdocs_description", "msdocs_title", "pubmedqa_cloze",
+    "stackexchange_cloze", "wordnet_hypernym", "wordnet_synonyms",
+}  # fmt: skip
 TAUGHT_FACTORS = {"docs_heading": 10}  # the only pairs of questions and headings in documentation of many kinds
 MAX_WORDS = 100_000  # words.txt
 MIN_WORD_COUNT = 3
@@ -52,6 +60,7 @@ def main() -> None:
         taught_dir.mkdir(exist_ok=True)
     everything = {}
     taught = {}
+    ranked = {}
     for name, (make_pairs, cap) in sources.items():
         pairs = read_pairs(make_pairs, name, options, excluded)
         rng_of(options.seed, name + " order").shuffle(pairs.kept)
@@ -63,12 +72,23 @@ def main() -> None:
             count = options.taught * TAUGHT_FACTORS.get(name, 1)
             taught[name] = [(clean(anchor, TAUGHT_WORDS), clean(positive, TAUGHT_WORDS)) for anchor, positive in kept[:count]]
             write_pairs(taught_dir / path.name, taught[name])
+        if options.ranked and name != "docs_heading":
+            ranked[name] = ranked_pairs(name, kept, options.ranked)
         note = f", {pairs.excluded} with an evaluation text left out" if pairs.excluded else ""
         print(f"{path}: {len(kept):,} of {len(pairs.kept):,} pairs{note}", file=sys.stderr)
     if options.texts or options.taught:
         for name, make_pairs in TEXT_ONLY_SOURCES.items():
             everything[name] = read_pairs(make_pairs, name, options, excluded).kept
         write_texts(options, everything, taught, excluded)
+    if options.ranked:
+        for name, make_pairs in RANKED_ONLY_SOURCES.items():
+            pairs = read_pairs(make_pairs, name, options, excluded).kept
+            rng_of(options.seed, name + " order").shuffle(pairs)
+            ranked[name] = ranked_pairs(name, pairs, options.ranked)
+        if options.docs:
+            packages = pairs_of_packages(options.docs, random.Random(options.seed))
+            ranked |= {f"docs-{package}": pairs for package, pairs in packages}
+        write_ranked(options.out, ranked)
 
 
 def parse_options() -> argparse.Namespace:
@@ -82,6 +102,9 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--rows", type=int, help="read only the first N pairs of each set: a quick sample")
     parser.add_argument("--texts", type=int, default=0, help="also write at most this many texts for the teacher")
     parser.add_argument("--taught", type=int, default=0, help="both sides of the first N pairs of each file are such texts, too")
+    parser.add_argument(
+        "--ranked", type=int, default=0, help="also write at most this many pairs of each file, and documentation's, for a second teacher"
+    )
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     if not options.data.is_dir():
@@ -91,6 +114,24 @@ def parse_options() -> argparse.Namespace:
     if options.docs and not any(options.docs.glob("docs-*.txt")):
         parser.error(f"--docs: {options.docs} has no files docs-*.txt")
     return options
+
+
+def ranked_pairs(name: str, pairs: list[tuple[str, str]], most: int) -> list[tuple[str, str]]:
+    count = round(most * LOOSELY_RELATED_SHARE) if name in LOOSELY_RELATED else most
+    return [(clean(anchor, RANKED_WORDS), clean(positive, RANKED_WORDS)) for anchor, positive in pairs[:count]]
+
+
+def write_ranked(out: Path, ranked: dict[str, list[tuple[str, str]]]) -> None:
+    folder = out / "pairs-ranked"
+    folder.mkdir(exist_ok=True)
+    for left_over in folder.glob("*.tsv"):
+        left_over.unlink()
+    for name, pairs in ranked.items():
+        if pairs:
+            write_pairs(folder / f"{name}.tsv", pairs)
+    texts = dict.fromkeys(side for pairs in ranked.values() for pair in pairs for side in pair)
+    (out / "ranked-texts.txt").write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
+    print(f"{sum(map(len, ranked.values())):,} ranked pairs, {len(texts):,} texts of theirs", file=sys.stderr)
 
 
 def write_pairs(path: Path, pairs: list[tuple[str, str]]) -> None:
@@ -276,6 +317,22 @@ OTHER_SOURCES = {
     "quora_strict": (two_columns("quora_pos/pairs_strict", "anchor", "positive"), None),
     "simplification": (two_columns("simplification/pairs", "anchor", "positive"), None),
     "webnlg": (groups("webnlg/groups"), None),
+}
+
+
+def acl(data, rng):
+    """Since 2016 under CC BY 4.0; what is older must not be used commercially. Venues are `W16-...` or `2020.acl-...`."""
+    for title, abstract, venue in columns(data, "acl_title_abstract/pairs", "title", "abstract", "venue"):
+        year = re.match(r"[A-Z](\d\d)|(20\d\d)", venue)
+        if year and 16 <= int(year[1] or year[2][2:]) <= 30:
+            yield title, abstract
+
+
+# Beside the open sources, for the second teacher alone: titles and abstracts, and software in short and at length, under free licences.
+RANKED_ONLY_SOURCES = {
+    "acl_title_abstract": acl,
+    "debian_descriptions": OTHER_SOURCES["debian_descriptions"][0],
+    "dictionary_foldoc": OTHER_SOURCES["dictionary_foldoc"][0],
 }
 
 

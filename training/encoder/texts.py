@@ -275,11 +275,8 @@ def wordnet(data: Path) -> Iterator[Document]:
 
 
 def acl(data: Path) -> Iterator[Document]:
-    """Since 2016 under CC BY 4.0; what is older must not be used commercially. Venues are `W16-...` or `2020.acl-...`."""
-    for title, abstract, venue in prepare.columns(data, "acl_title_abstract/pairs", "title", "abstract", "venue"):
-        year = re.match(r"[A-Z](\d\d)|(20\d\d)", venue)
-        if year and 16 <= int(year[1] or year[2][2:]) <= 30:
-            yield Document("", [(title, [abstract])])
+    for title, abstract in prepare.acl(data, None):
+        yield Document("", [(title, [abstract])])
 
 
 def dictionary(data: Path) -> Iterator[Document]:

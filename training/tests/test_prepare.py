@@ -88,6 +88,31 @@ def test_documentation_is_one_more_source_of_which_ten_times_as_much_is_taught(d
     assert files["pairs/tldr_pages.tsv"] == prepared(data)["pairs/tldr_pages.tsv"]
 
 
+def test_ranked_pairs_are_the_first_of_each_file_fewer_of_loosely_related_ones_and_documentation_by_its_packages(data):
+    docs = data / "docs"
+    docs.mkdir()
+    (docs / "docs-handbook.txt").write_text("Adding users\n" + "word " * 30 + "\n\nGroups\n" + "group " * 30, encoding="utf-8")
+    for name, header in {
+        "acl_title_abstract/pairs": ("title", "abstract", "venue"),
+        "debian_descriptions/pairs": ("short", "long"),
+        "dictionary/foldoc": ("headword", "definition"),
+    }.items():
+        rows = [("a new title", "what it is about", "W16-1"), ("an old title", "what it was about", "W15-1")] if "venue" in header else []
+        write_table(data / "train" / f"{name}.tsv.gz", header, *rows)
+    passage = " ".join(f"Sentence number {i} of a long passage about files." for i in range(20))
+    write_table(data / "train" / "pubmedqa" / "pairs.tsv.gz", ("anchor", "positive"), *((f"what is in {i}", f"{i} {passage}") for i in range(9)))
+    files = prepared(data, "--ranked", "6", "--docs", str(docs))
+    ranked = {name.removeprefix("pairs-ranked/"): lines.splitlines() for name, lines in files.items() if name.startswith("pairs-ranked/")}
+    assert sorted(ranked) == ["acl_title_abstract.tsv", "docs-small.tsv", "pubmedqa.tsv", "pubmedqa_cloze.tsv", "tldr_pages.tsv"]
+    assert ranked["acl_title_abstract.tsv"] == ["a new title\twhat it is about"]
+    assert len(ranked["docs-small.tsv"]) == 2
+    assert ranked["tldr_pages.tsv"] == files["pairs/tldr_pages.tsv"].splitlines()[:6]
+    assert (len(ranked["pubmedqa.tsv"]), len(ranked["pubmedqa_cloze.tsv"])) == (6, 1)
+    texts = files["ranked-texts.txt"].splitlines()
+    assert len(texts) == len(set(texts))
+    assert set(texts) == {side for lines in ranked.values() for line in lines for side in line.split("\t")}
+
+
 def test_pairs_that_an_earlier_run_left_are_gone(data):
     first = prepared(data)
     for folder in ("pairs", "pairs-taught"):

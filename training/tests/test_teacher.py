@@ -1,11 +1,13 @@
 """The teacher's shards, with a model that is none: what is written, what a second run computes, what is refused."""
 
+import shutil
 import sys
+from pathlib import Path
 
 import numpy
 import pytest
 import teacher
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
 TEXTS = [f"text number {i}" for i in range(10)]
 WORDS = ["the", "of", "teacher"]
@@ -113,10 +115,27 @@ def test_batches_hold_texts_of_one_length_and_every_row_once():
 
 
 def test_the_model_gives_vectors_of_length_1_by_which_like_texts_are_near():
-    model = teacher.Teacher(threads=1, max_tokens=64, precision="f32")
+    model = teacher.Teacher(Path(teacher.get_model_path()), threads=1, max_tokens=64, precision="f32")
     texts = ["A man is playing a guitar.", "Someone plays an instrument.", "The stock market fell sharply."]
     vectors, tokens = model.encode(texts)
     numpy.testing.assert_allclose(numpy.linalg.norm(vectors, axis=1), 1, atol=1e-5)
     assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2] + 0.3
     assert tokens == 9 + 7 + 8
     numpy.testing.assert_allclose(model.encode(texts[::-1])[0], vectors[::-1], atol=1e-5)
+
+
+def test_a_model_may_have_a_linear_layer_behind_its_pooling(tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(teacher.get_model_path(), folder)
+    reversing = numpy.eye(teacher.DIMENSIONS, dtype=numpy.float32)[::-1].copy()
+    (folder / "2_Dense").mkdir()
+    layer = {"linear.weight": reversing, "linear.bias": numpy.zeros(teacher.DIMENSIONS, numpy.float32)}
+    save_file(layer, folder / "2_Dense" / "model.safetensors")
+    plain, turned = (teacher.Teacher(Path(path), 1, 64, "f32").encode(TEXTS[:3])[0] for path in (teacher.get_model_path(), folder))
+    numpy.testing.assert_allclose(turned, plain[:, ::-1], atol=1e-5)
+
+
+def test_a_folder_without_a_model_is_refused(run, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        run(TEXTS, "--model", str(tmp_path))
+    assert f"--model: {tmp_path} has no model.safetensors" in capsys.readouterr().err

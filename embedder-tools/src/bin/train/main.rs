@@ -37,7 +37,7 @@ use refine::refine;
 use table::Table;
 use teacher::Teacher;
 use text_set::{Reading, TextSet};
-use trainer::{Guidance, LexicalGuidance, Schedule, TeacherGuidance, train};
+use trainer::{Guidance, LexicalGuidance, Ranking, Schedule, TeacherGuidance, train};
 
 const DEFAULT_MAX_SEQ_LEN: usize = 8192;
 const DEFAULT_LEXICAL_DIMENSIONS: usize = 640;
@@ -107,6 +107,13 @@ struct Arguments {
     /// and how much, is learned from the teacher. For batches whose texts are all among the teacher's.
     #[arg(long, default_value_t = 0.0, requires = "teacher", value_parser = not_negative)]
     distillation_weight: f32,
+    /// Folder with another teacher's vectors, as --teacher's but for the axes: what is distilled in batches whose texts are all among
+    /// these comes from them.
+    #[arg(long, value_name = "DIR", requires = "distillation_weight")]
+    ranking_teacher: Option<PathBuf>,
+    /// What the similarities of --ranking-teacher are divided by.
+    #[arg(long, default_value_t = 0.02, requires = "ranking_teacher", value_parser = positive)]
+    ranking_temperature: f32,
     /// Texts of the teacher in a step.
     #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..))]
     teacher_batch_size: u32,
@@ -239,37 +246,32 @@ fn run(arguments: Arguments) -> Result<(), String> {
         );
     }
     let start_rows = arguments.start_from.as_ref().map(|_| table.rows.clone());
-    if let Some(lessons) = &lessons {
-        eprintln!("{:>9} texts of the teacher", lessons.texts.len());
-        if arguments.distillation_weight > 0.0 {
-            let known = |source: &&Source| {
-                source
-                    .keys
-                    .iter()
-                    .all(|key| lessons.places.contains_key(key))
-            };
-            let count = sources.iter().filter(known).count();
-            eprintln!(
-                "{count:>9} of {} files of pairs read whole by the teacher",
-                sources.len()
-            );
-            if count == 0 {
-                let wanted = "a file of pairs whose texts are all among the teacher's";
-                return Err(format!(
-                    "--distillation-weight: expected {wanted}, found none"
-                ));
-            }
-        }
-    }
+    let ranking_vectors = arguments
+        .ranking_teacher
+        .as_deref()
+        .map(teacher::similarities)
+        .transpose()?;
     let guidance = Guidance {
         lexical,
         teacher: lessons.as_ref().map(|lessons| TeacherGuidance {
             lessons,
             weight: arguments.teacher_weight,
             distillation_weight: arguments.distillation_weight,
+            rankings: ranking_vectors
+                .iter()
+                .map(|vectors| (vectors, arguments.ranking_temperature))
+                .chain([(&lessons.targets, arguments.temperature)])
+                .map(|(vectors, temperature)| Ranking {
+                    vectors,
+                    temperature,
+                })
+                .collect(),
             batch_size: arguments.teacher_batch_size as usize,
         }),
     };
+    if let Some(teacher) = &guidance.teacher {
+        show_what_is_taught(teacher, &sources)?;
+    }
 
     held_out.print(&table, guidance.lexical.as_ref(), "before training");
     let begun = Instant::now();
@@ -308,7 +310,10 @@ fn run(arguments: Arguments) -> Result<(), String> {
         held_out.print(&table, guidance.lexical.as_ref(), "after training");
     }
     if let Some(rows) = &start_rows {
-        refine::keep(&mut table, &reading, rows, &mut lexical_idf);
+        let frequent: Vec<usize> = own_rows::frequent(&start.keys)
+            .map(|key| own_rows::row_of(&key.token, &reading))
+            .collect();
+        refine::keep(&mut table, &reading, rows, &frequent, &mut lexical_idf);
     } else if arguments.refine {
         refine(&mut table, &reading, &sets, &mut lexical_idf);
     }
@@ -330,6 +335,28 @@ fn run(arguments: Arguments) -> Result<(), String> {
         &start.own_rows,
     )?;
     println!("written: {}", arguments.out.display());
+    Ok(())
+}
+
+fn show_what_is_taught(teacher: &TeacherGuidance, sources: &[Source]) -> Result<(), String> {
+    eprintln!("{:>9} texts of the teacher", teacher.lessons.texts.len());
+    if teacher.distillation_weight > 0.0 {
+        let known = |source: &&Source| {
+            let mut rankings = teacher.rankings.iter();
+            rankings.any(|ranking| ranking.vectors.have_all(&source.keys))
+        };
+        let count = sources.iter().filter(known).count();
+        eprintln!(
+            "{count:>9} of {} files of pairs read whole by the teacher",
+            sources.len()
+        );
+        if count == 0 {
+            let wanted = "a file of pairs whose texts are all among the teacher's";
+            return Err(format!(
+                "--distillation-weight: expected {wanted}, found none"
+            ));
+        }
+    }
     Ok(())
 }
 

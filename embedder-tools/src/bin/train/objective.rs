@@ -25,11 +25,14 @@ pub struct Lexical<'a> {
     pub weight: f32,
 }
 
-/// The teacher's unit vectors of a batch's texts, pairs x dimensions each.
+/// A teacher's unit vectors of a batch's texts, pairs x dimensions each. The dimensions may be others than the table's.
 #[derive(Clone, Copy)]
 pub struct Taught<'a> {
     pub anchors: &'a [f32],
     pub positives: &'a [f32],
+    pub dimensions: usize,
+    /// What its similarities are divided by.
+    pub temperature: f32,
     /// Of the loss of distillation, where InfoNCE has 1.
     pub weight: f32,
 }
@@ -44,7 +47,7 @@ pub struct Taught<'a> {
 ///
 /// With `taught`, the teacher's similarities are learned too (distillation, Hinton et al. 2015): the mean of the
 /// cross-entropies between the softmax, over rows and over columns, of the teacher's similarities of anchors
-/// and positives and that of ours, at the same temperature.
+/// and positives, at a temperature of their own, and that of ours.
 pub fn contrast(
     anchors: &[f32],
     positives: &[f32],
@@ -80,14 +83,14 @@ pub fn contrast(
         .collect();
     // The softmax of the teacher's similarities, and the logits that it expects of ours.
     let distillation = taught.map(|taught| {
-        let view = |values| View::new(values, pairs, dimensions);
+        let view = |values| View::new(values, pairs, taught.dimensions);
         let mut targets = vec![0.0f32; pairs * pairs];
         product(
             view(taught.anchors),
             view(taught.positives).transposed(),
             &mut targets,
         );
-        let (rows, columns) = exponentiate(&mut targets, pairs, temperature, excluded);
+        let (rows, columns) = exponentiate(&mut targets, pairs, taught.temperature, excluded);
         let expected: Vec<f32> = targets
             .par_chunks_mut(pairs)
             .zip(weights.par_chunks(pairs))
@@ -233,6 +236,8 @@ mod tests {
         let taught = Taught {
             anchors: &taught_anchors,
             positives: &taught_positives,
+            dimensions,
+            temperature: 0.1,
             weight: 1.5,
         };
         let loss = |anchors: &[f32], positives: &[f32]| {
@@ -297,6 +302,8 @@ mod tests {
             let taught = Taught {
                 anchors: &vectors,
                 positives: &vectors,
+                dimensions: 2,
+                temperature: 0.2,
                 weight,
             };
             let result = contrast(&vectors, &vectors, 2, 0.2, None, Some(taught), &|_, _| {

@@ -23,6 +23,9 @@ const SHARED_START: f32 = 0.3;
 /// So many words, the most frequent ones, have their misspellings found: some nine entries of the table each.
 const OFTEN_MISSPELT: usize = 16_000;
 
+/// So many keys are frequent words.
+const FREQUENT: usize = 8000;
+
 /// A token with a row of its own, and the text whose rows this one starts as.
 pub struct Key {
     pub token: String,
@@ -60,6 +63,11 @@ pub fn tables_of(keys: &[Key]) -> Result<OwnRowTables, String> {
         .take(OFTEN_MISSPELT)
         .collect();
     OwnRowTables::build(&tokens, &often_misspelt)
+}
+
+/// The most frequent of the keys.
+pub fn frequent(keys: &[Key]) -> impl Iterator<Item = &Key> {
+    keys.iter().take(FREQUENT)
 }
 
 /// The row that a token has, which must be one of those with their own.

@@ -27,7 +27,9 @@ const FLATTENING: f32 = 0.3;
 const COHERENCE: f32 = 0.12;
 /// How much of its start value a row keeps where that was refined before: pairs of sentences are a little better so, headings a
 /// little worse.
-const START_SHARE: f32 = 0.4;
+const START_SHARE: f32 = 0.25;
+/// Of the rows' lengths as training left them: those of rare words, which it makes the longest, count a little less.
+const LENGTH_POWER: f32 = 0.95;
 /// Of the training texts, for the standard deviations.
 const MEASURED_TEXTS: usize = 20_000;
 
@@ -58,19 +60,53 @@ pub fn refine(table: &mut Table, reading: &Reading, sets: &[&TextSet], idf: &mut
 }
 
 /// Goes back a part of the way to the `refined` rows, those of a table of text-as-written that was refined before it was
-/// trained further, and all of the way with the words that `refine` changes.
-pub fn keep(table: &mut Table, reading: &Reading, refined: &[f32], idf: &mut [u8]) {
+/// trained further, and all of the way with the words that `refine` changes; their rows become longer by as much as training
+/// has made those of frequent words longer, or they would weigh less than before. `frequent` are the rows of these.
+pub fn keep(
+    table: &mut Table,
+    reading: &Reading,
+    refined: &[f32],
+    frequent: &[usize],
+    idf: &mut [u8],
+) {
     table.average(refined, START_SHARE);
+    let dimensions = table.dimensions;
+    even_out(table, frequent);
+    let growth =
+        lengths(&table.rows, frequent, dimensions) / lengths(refined, frequent, dimensions);
     let numbers = numbers(reading);
     let words = [NUMBER_NAMES, DAYS, NEGATIONS].map(|words| named(words, reading));
-    let dimensions = table.dimensions;
     for words in words.iter().chain([&numbers]) {
         for row in rows_of(words, 1, &[0]) {
-            let start = row * dimensions;
-            row_mut(table, row).copy_from_slice(&refined[start..start + dimensions]);
+            let refined = &refined[row * dimensions..(row + 1) * dimensions];
+            for (value, refined) in row_mut(table, row).iter_mut().zip(refined) {
+                *value = growth * refined;
+            }
         }
     }
     weigh_idf(reading, idf);
+}
+
+/// Every row's length becomes its `LENGTH_POWER`th power, where the mean of the `frequent` ones has 1.
+fn even_out(table: &mut Table, frequent: &[usize]) {
+    let dimensions = table.dimensions;
+    let mean = lengths(&table.rows, frequent, dimensions) / frequent.len().max(1) as f32;
+    for row in table.rows.chunks_mut(dimensions) {
+        let length = row.iter().map(|value| value * value).sum::<f32>().sqrt();
+        if length > 0.0 && mean > 0.0 {
+            let factor = (length / mean).powf(LENGTH_POWER - 1.0);
+            row.iter_mut().for_each(|value| *value *= factor);
+        }
+    }
+}
+
+/// The sum of the lengths of some rows.
+fn lengths(rows: &[f32], chosen: &[usize], dimensions: usize) -> f32 {
+    let length = |row: usize| {
+        let values = &rows[row * dimensions..(row + 1) * dimensions];
+        values.iter().map(|value| value * value).sum::<f32>().sqrt()
+    };
+    chosen.iter().map(|&row| length(row)).sum()
 }
 
 /// From 0 to 99, and those of one digit with a 0 before it.
@@ -275,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_table_that_was_refined_before_numbers_days_and_negations_come_back_and_a_share_of_the_others()
+    fn of_a_table_that_was_refined_before_numbers_days_and_negations_come_back_as_long_as_others_grew()
      {
         let words = ["7", "monday", "not", "cat"];
         let own_rows = OwnRowTables::build(&words, &[]).unwrap();
@@ -287,10 +323,29 @@ mod tests {
             },
             max_words: 64,
         };
-        let mut table = Table::from_rows(vec![0.0; 2 * VOCAB_SIZE], 2);
-        keep(&mut table, &reading, &[1.0; 2 * VOCAB_SIZE], &mut [100; 64]);
+        let mut table = Table::from_rows(vec![3.0; 2 * VOCAB_SIZE], 2);
+        let cat = row_of("cat", &reading);
+        keep(
+            &mut table,
+            &reading,
+            &[1.0; 2 * VOCAB_SIZE],
+            &[cat],
+            &mut [100; 64],
+        );
         let values = words.map(|word| row_mut(&mut table, row_of(word, &reading))[0]);
-        assert_eq!(values, [1.0, 1.0, 1.0, START_SHARE]);
+        let grown = 3.0 - 2.0 * START_SHARE;
+        assert_eq!(values, [grown; 4]);
+        let mut table = Table::from_rows(vec![-3.0; 2 * VOCAB_SIZE], 2);
+        keep(
+            &mut table,
+            &reading,
+            &[1.0; 2 * VOCAB_SIZE],
+            &[cat],
+            &mut [100; 64],
+        );
+        let values = words.map(|word| row_mut(&mut table, row_of(word, &reading))[0]);
+        let grown = 3.0 - 4.0 * START_SHARE;
+        assert_eq!(values, [grown, grown, grown, -grown]);
     }
 
     #[test]

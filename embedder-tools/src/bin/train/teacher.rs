@@ -24,21 +24,44 @@ const WORD_FREQUENCY_PRIOR: f64 = 1e-3;
 /// Texts with the vectors that they should have.
 pub struct Lessons {
     pub texts: TextSet,
-    /// texts x dimensions, of length 1.
-    pub targets: Vec<f32>,
+    /// Of length 1, in the dimensions of the table.
+    pub targets: Vectors,
+}
+
+/// A teacher's vectors of texts.
+pub struct Vectors {
+    pub dimensions: usize,
+    /// texts x dimensions.
+    pub values: Vec<f32>,
     /// The place of the text with each key (`text_key`).
     pub places: HashMap<u64, u32>,
 }
 
-impl Lessons {
-    /// The targets of the texts with these keys, end to end; none where the teacher has not read them all.
-    pub fn targets_of(&self, keys: &[u64], dimensions: usize) -> Option<Vec<f32>> {
-        let mut targets = Vec::with_capacity(keys.len() * dimensions);
-        for key in keys {
-            let start = *self.places.get(key)? as usize * dimensions;
-            targets.extend_from_slice(&self.targets[start..start + dimensions]);
+impl Vectors {
+    fn of(texts: &[String], values: Vec<f32>, dimensions: usize) -> Self {
+        let keys = texts.iter().map(|text| text_key(text));
+        Self {
+            dimensions,
+            values,
+            places: keys.zip(0..).collect(),
         }
-        Some(targets)
+    }
+
+    pub fn row(&self, place: usize) -> &[f32] {
+        &self.values[place * self.dimensions..(place + 1) * self.dimensions]
+    }
+
+    pub fn have_all(&self, keys: &[u64]) -> bool {
+        keys.iter().all(|key| self.places.contains_key(key))
+    }
+
+    /// The vectors of the texts with these keys, end to end; none where the teacher has not read them all.
+    pub fn of_keys(&self, keys: &[u64]) -> Option<Vec<f32>> {
+        let mut found = Vec::with_capacity(keys.len() * self.dimensions);
+        for key in keys {
+            found.extend_from_slice(self.row(*self.places.get(key)? as usize));
+        }
+        Some(found)
     }
 }
 
@@ -48,6 +71,30 @@ pub struct Teacher {
     /// d x dimensions: the first columns of the rotation.
     rotation: Vec<f32>,
     dimensions: usize,
+}
+
+/// A teacher's vectors of texts as the folder has them: for similarities alone, whose axes do not matter. They have any
+/// number of dimensions, and need no `pca.safetensors`.
+pub fn similarities(folder: &Path) -> Result<Vectors, String> {
+    let mut dimensions = None;
+    let mut values = Vec::new();
+    let texts = for_each_shard(folder, "texts-", usize::MAX, |path, shape, raw| {
+        let found = shape[1];
+        let expected = *dimensions.get_or_insert(found);
+        if found != expected {
+            return Err(format!(
+                "{}: expected vectors of {expected} values, as in the files before, found {found}",
+                path.display()
+            ));
+        }
+        values.extend(raw);
+        Ok(())
+    })?;
+    let dimensions = dimensions.unwrap_or_default();
+    values
+        .par_chunks_mut(dimensions)
+        .for_each(embedder_wasm::kernels::norm::normalize);
+    Ok(Vectors::of(&texts, values, dimensions))
 }
 
 impl Teacher {
@@ -81,11 +128,9 @@ impl Teacher {
     /// All texts of the folder, at most `limit`.
     pub fn lessons(&self, reading: &Reading, limit: usize) -> Result<Lessons, String> {
         let (texts, targets) = self.shards("texts-", limit)?;
-        let keys = texts.iter().map(|text| text_key(text));
         Ok(Lessons {
-            places: keys.zip(0..).collect(),
+            targets: Vectors::of(&texts, targets, self.dimensions),
             texts: TextSet::of(&texts, reading),
-            targets,
         })
     }
 
@@ -150,44 +195,19 @@ impl Teacher {
     }
 
     fn shards(&self, prefix: &str, limit: usize) -> Result<(Vec<String>, Vec<f32>), String> {
-        let shown = self.folder.display();
-        let mut paths: Vec<PathBuf> = fs::read_dir(&self.folder)
-            .map_err(|error| format!("{shown}: cannot be read: {error}"))?
-            .filter_map(|entry| entry.ok().map(|entry| entry.path()))
-            .filter(|path| {
-                let name = path.file_name().unwrap_or_default().to_string_lossy();
-                name.starts_with(prefix) && name.ends_with(".safetensors")
-            })
-            .collect();
-        paths.sort();
-        let (mut texts, mut vectors) = (Vec::new(), Vec::new());
-        for path in paths {
-            if texts.len() >= limit {
-                break;
-            }
-            let lines = String::from_utf8_lossy(&read(&path.with_extension("txt"))?).into_owned();
-            let lines: Vec<&str> = lines.lines().collect();
-            let bytes = read(&path)?;
-            let tensors = SafeTensors::deserialize(&bytes)
-                .map_err(|error| format!("{}: {error}", path.display()))?;
-            let (shape, raw) = floats(&path, &tensors, "vectors")?;
-            if shape != [lines.len(), self.mean.len()] {
+        let mut vectors = Vec::new();
+        let texts = for_each_shard(&self.folder, prefix, limit, |path, shape, raw| {
+            if shape[1] != self.mean.len() {
                 return Err(format!(
-                    "{}: expected vectors [{}, {}], one for each line, found {shape:?}",
+                    "{}: expected vectors of {} values, found {}",
                     path.display(),
-                    lines.len(),
-                    self.mean.len()
+                    self.mean.len(),
+                    shape[1]
                 ));
             }
             vectors.extend(self.rotated(raw));
-            texts.extend(lines.into_iter().map(str::to_owned));
-        }
-        if texts.is_empty() {
-            return Err(format!(
-                "{shown}: expected files {prefix}NNN.safetensors, found none"
-            ));
-        }
-        texts.truncate(limit);
+            Ok(())
+        })?;
         vectors.truncate(limit.saturating_mul(self.dimensions));
         Ok((texts, vectors))
     }
@@ -212,6 +232,60 @@ impl Teacher {
             .for_each(embedder_wasm::kernels::norm::normalize);
         vectors
     }
+}
+
+/// Calls `vectors` with the path, the shape [texts, values] and the values of each shard in the order of their names, until there are
+/// `limit` texts, and returns these.
+fn for_each_shard(
+    folder: &Path,
+    prefix: &str,
+    limit: usize,
+    mut vectors: impl FnMut(&Path, [usize; 2], Vec<f32>) -> Result<(), String>,
+) -> Result<Vec<String>, String> {
+    let shown = folder.display();
+    let mut paths: Vec<PathBuf> = fs::read_dir(folder)
+        .map_err(|error| format!("{shown}: cannot be read: {error}"))?
+        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+        .filter(|path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            name.starts_with(prefix) && name.ends_with(".safetensors")
+        })
+        .collect();
+    paths.sort();
+    let mut texts = Vec::new();
+    for path in paths {
+        if texts.len() >= limit {
+            break;
+        }
+        let lines = String::from_utf8_lossy(&read(&path.with_extension("txt"))?).into_owned();
+        let lines: Vec<&str> = lines.lines().collect();
+        let bytes = read(&path)?;
+        let tensors = SafeTensors::deserialize(&bytes)
+            .map_err(|error| format!("{}: {error}", path.display()))?;
+        let (shape, raw) = floats(&path, &tensors, "vectors")?;
+        let [rows, width] = shape[..] else {
+            return Err(format!(
+                "{}: expected vectors [texts, values], found {shape:?}",
+                path.display()
+            ));
+        };
+        if rows != lines.len() {
+            return Err(format!(
+                "{}: expected {} vectors, one for each line, found {rows}",
+                path.display(),
+                lines.len()
+            ));
+        }
+        vectors(&path, [rows, width], raw)?;
+        texts.extend(lines.into_iter().map(str::to_owned));
+    }
+    if texts.is_empty() {
+        return Err(format!(
+            "{shown}: expected files {prefix}NNN.safetensors, found none"
+        ));
+    }
+    texts.truncate(limit);
+    Ok(texts)
 }
 
 fn floats(
@@ -254,4 +328,46 @@ fn floats(
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {
     fs::read(path).map_err(|error| format!("{}: cannot be read: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use safetensors::tensor::TensorView;
+
+    use super::*;
+
+    fn write_shard(folder: &Path, name: &str, texts: &[&str], width: usize) {
+        let values: Vec<u8> = (0..texts.len() * width)
+            .flat_map(|value| (value as f32 + 1.0).to_le_bytes())
+            .collect();
+        let view = TensorView::new(Dtype::F32, vec![texts.len(), width], &values).unwrap();
+        let bytes = safetensors::serialize([("vectors", view)], None).unwrap();
+        fs::write(folder.join(format!("{name}.safetensors")), bytes).unwrap();
+        fs::write(folder.join(format!("{name}.txt")), texts.join("\n")).unwrap();
+    }
+
+    #[test]
+    fn similarities_have_a_vector_of_length_1_for_each_text_of_all_shards() {
+        let folder =
+            std::env::temp_dir().join(format!("train-similarities-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        write_shard(&folder, "texts-000", &["one", "two"], 2);
+        write_shard(&folder, "texts-001", &["three"], 2);
+        let found = similarities(&folder).unwrap();
+        let row = found.row(found.places[&text_key("two")] as usize);
+        assert!(
+            (row[0] - 0.6).abs() < 1e-6 && (row[1] - 0.8).abs() < 1e-6,
+            "{row:?}"
+        );
+        assert!(found.have_all(&["one", "three"].map(text_key)));
+        assert!(!found.have_all(&["one", "four"].map(text_key)));
+
+        write_shard(&folder, "texts-002", &["four"], 3);
+        let message = similarities(&folder).err().unwrap();
+        assert!(
+            message.ends_with("texts-002.safetensors: expected vectors of 2 values, as in the files before, found 3"),
+            "{message}"
+        );
+        fs::remove_dir_all(&folder).unwrap();
+    }
 }

@@ -8,7 +8,7 @@ use crate::batches::{Batch, batches_in_an_epoch, epoch};
 use crate::objective::{Lexical, Taught, contrast};
 use crate::pairs::Source;
 use crate::table::Table;
-use crate::teacher::Lessons;
+use crate::teacher::{Lessons, Vectors};
 use embedder_wasm::format::row_format::RowFormat;
 use embedder_wasm::random::Random;
 
@@ -50,9 +50,18 @@ pub struct TeacherGuidance<'a> {
     pub lessons: &'a Lessons,
     /// Of the teacher's loss, 1 - cosine, where the pairs' loss has 1.
     pub weight: f32,
-    /// Of the loss of distillation, in batches of pairs whose texts the teacher has all read.
+    /// Of the loss of distillation, in batches of pairs whose texts one of `rankings` has all read.
     pub distillation_weight: f32,
+    /// The first that knows all texts of a batch is learned from.
+    pub rankings: Vec<Ranking<'a>>,
     pub batch_size: usize,
+}
+
+/// A teacher's similarities, which are to be distilled.
+pub struct Ranking<'a> {
+    pub vectors: &'a Vectors,
+    /// What the similarities are divided by.
+    pub temperature: f32,
 }
 
 /// Mean losses of the last epoch.
@@ -230,14 +239,17 @@ fn train_step(
         .as_ref()
         .filter(|teacher| teacher.distillation_weight > 0.0)
         .and_then(|teacher| {
-            let targets = teacher.lessons.targets_of(&keys, dimensions)?;
-            Some((targets, teacher.distillation_weight))
+            let ranked = ranking_of(&teacher.rankings, &keys)?;
+            Some((ranked, teacher.distillation_weight))
         });
-    let taught = targets.as_ref().map(|(targets, weight)| {
+    let taught = targets.as_ref().map(|((ranking, targets), weight)| {
+        let dimensions = ranking.vectors.dimensions;
         let (anchors, positives) = targets.split_at(pairs * dimensions);
         Taught {
             anchors,
             positives,
+            dimensions,
+            temperature: ranking.temperature,
             weight: *weight,
         }
     });
@@ -257,8 +269,7 @@ fn train_step(
     if let Some(teacher) = &guidance.teacher {
         let factor = -teacher.weight / lessons.len() as f32;
         for (vector, &lesson) in lesson_vectors.chunks(dimensions).zip(lessons) {
-            let start = lesson as usize * dimensions;
-            let target = &teacher.lessons.targets[start..start + dimensions];
+            let target = teacher.lessons.targets.row(lesson as usize);
             teacher_loss += 1.0 - vector.iter().zip(target).map(|(a, b)| a * b).sum::<f32>();
             gradients.extend(target.iter().map(|value| factor * value));
         }
@@ -270,6 +281,16 @@ fn train_step(
         teacher: teacher_loss,
         distillation: contrast.distillation,
     }
+}
+
+/// The first that knows all texts of a batch, and its vectors of them.
+fn ranking_of<'a, 'b>(
+    rankings: &'b [Ranking<'a>],
+    keys: &[u64],
+) -> Option<(&'b Ranking<'a>, Vec<f32>)> {
+    rankings
+        .iter()
+        .find_map(|ranking| Some((ranking, ranking.vectors.of_keys(keys)?)))
 }
 
 /// Drawn on a terminal alone.
@@ -323,21 +344,25 @@ mod tests {
                     .map(|row| vec![row + 2, row + 3])
                     .collect::<Vec<_>>(),
             ),
-            targets: (0..90 * DIMENSIONS)
-                .map(|i| {
-                    if i % DIMENSIONS == i / DIMENSIONS % 3 {
-                        1.0
-                    } else {
-                        0.0
-                    }
-                })
-                .collect(),
-            places: HashMap::new(),
+            targets: Vectors {
+                dimensions: DIMENSIONS,
+                values: (0..90 * DIMENSIONS)
+                    .map(|i| {
+                        if i % DIMENSIONS == i / DIMENSIONS % 3 {
+                            1.0
+                        } else {
+                            0.0
+                        }
+                    })
+                    .collect(),
+                places: HashMap::new(),
+            },
         };
         let teacher = TeacherGuidance {
             lessons: &lessons,
             weight: 5.0,
             distillation_weight: 0.0,
+            rankings: Vec::new(),
             batch_size: 32,
         };
         let guidance = Guidance {
@@ -408,12 +433,15 @@ mod tests {
         };
         let lessons = Lessons {
             texts: TextSet::of_rows(&[vec![255], vec![254]]),
-            targets: (0..128).flat_map(target).collect(),
-            places: source.keys[..lessons_read]
-                .iter()
-                .copied()
-                .zip(0..)
-                .collect(),
+            targets: Vectors {
+                dimensions: DIMENSIONS,
+                values: (0..128).flat_map(target).collect(),
+                places: source.keys[..lessons_read]
+                    .iter()
+                    .copied()
+                    .zip(0..)
+                    .collect(),
+            },
         };
         let guidance = Guidance {
             lexical: None,
@@ -421,6 +449,10 @@ mod tests {
                 lessons: &lessons,
                 weight: 0.01,
                 distillation_weight,
+                rankings: vec![Ranking {
+                    vectors: &lessons.targets,
+                    temperature: 0.05,
+                }],
                 batch_size: 2,
             }),
         };
@@ -435,6 +467,29 @@ mod tests {
             products.map(|(a, b)| a * b).sum::<f32>()
         };
         (0..32).map(cosine).sum::<f32>() / 32.0
+    }
+
+    #[test]
+    fn the_first_ranking_that_knows_all_texts_of_a_batch_is_learned_from() {
+        let source = source(4);
+        let vectors = |toward: f32, known: usize| Vectors {
+            dimensions: 2,
+            values: (0..8).flat_map(|_| [toward, 1.0 - toward]).collect(),
+            places: source.keys[..known].iter().copied().zip(0..).collect(),
+        };
+        let (first, second) = (vectors(1.0, 7), vectors(0.0, 8));
+        let rankings = [&first, &second].map(|vectors| Ranking {
+            vectors,
+            temperature: 0.05,
+        });
+        let (ranking, targets) = ranking_of(&rankings, &source.keys).unwrap();
+        assert!(std::ptr::eq(ranking.vectors, &second));
+        assert_eq!(targets, second.values);
+        assert!(std::ptr::eq(
+            ranking_of(&rankings, &source.keys[..7]).unwrap().0.vectors,
+            &first
+        ));
+        assert!(ranking_of(&rankings[..1], &source.keys).is_none());
     }
 
     #[test]
