@@ -1,4 +1,4 @@
-"""Makes sets of pairs out of public texts that the shipped static model has not learned from, to try `npm run tune` on.
+"""Makes sets of pairs out of public texts, to try `npm run tune` on.
 
     python training/tuning_pairs.py python --out python.tsv
     python training/tuning_pairs.py debian Translation-en.xz --rows 5000 --out debian.tsv
