@@ -108,7 +108,7 @@ const QUICK: Recipe = {
 
 /**
  * Spearman x 100 on STS benchmark's development part, of the semantic part alone: the lexical one needs no training. TF-IDF has
- * 74.9, and the model of one seed 81.2.
+ * 74.9, and this recipe 81.3.
  */
 const QUICK_FLOOR = 79;
 
