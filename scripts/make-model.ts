@@ -159,16 +159,8 @@ async function main(): Promise<void> {
   // A sample's files are made in a minute, and must not be taken for those of another data set.
   if (values.quick) rmSync(recipe.folder, { recursive: true, force: true });
   const out = resolve(values.out ?? join(recipe.folder, "model-weights.bin"));
-  await makeModel(recipe, {
-    data,
-    docs,
-    startFrom,
-    encoder,
-    device: values.device,
-    seed: values.seed,
-    order: values.order,
-    out,
-  });
+  const { device, seed, order } = values;
+  await makeModel(recipe, { data, docs, startFrom, encoder, device, seed, order, out });
   if (values.quick) await checkScore(out, join(data, "eval", "stsb", "dev.tsv.gz"));
 }
 

@@ -323,29 +323,23 @@ mod tests {
             },
             max_words: 64,
         };
-        let mut table = Table::from_rows(vec![3.0; 2 * VOCAB_SIZE], 2);
-        let cat = row_of("cat", &reading);
-        keep(
-            &mut table,
-            &reading,
-            &[1.0; 2 * VOCAB_SIZE],
-            &[cat],
-            &mut [100; 64],
-        );
-        let values = words.map(|word| row_mut(&mut table, row_of(word, &reading))[0]);
-        let grown = 3.0 - 2.0 * START_SHARE;
-        assert_eq!(values, [grown; 4]);
-        let mut table = Table::from_rows(vec![-3.0; 2 * VOCAB_SIZE], 2);
-        keep(
-            &mut table,
-            &reading,
-            &[1.0; 2 * VOCAB_SIZE],
-            &[cat],
-            &mut [100; 64],
-        );
-        let values = words.map(|word| row_mut(&mut table, row_of(word, &reading))[0]);
+        let row = |word: &str| row_of(word, &reading);
+        // The first value of each word, where training has left `trained` in all rows.
+        let kept = |trained: f32| {
+            let mut table = Table::from_rows(vec![trained; 2 * VOCAB_SIZE], 2);
+            let refined = [1.0; 2 * VOCAB_SIZE];
+            keep(
+                &mut table,
+                &reading,
+                &refined,
+                &[row("cat")],
+                &mut [100; 64],
+            );
+            words.map(|word| row_mut(&mut table, row(word))[0])
+        };
+        assert_eq!(kept(3.0), [3.0 - 2.0 * START_SHARE; 4]);
         let grown = 3.0 - 4.0 * START_SHARE;
-        assert_eq!(values, [grown, grown, grown, -grown]);
+        assert_eq!(kept(-3.0), [grown, grown, grown, -grown]);
     }
 
     #[test]
